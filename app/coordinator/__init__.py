@@ -1,0 +1,1 @@
+"""The coordinator: work for a thousand agents, never given twice."""

@@ -1,0 +1,28 @@
+"""The published interface: all that a deployment may know of the coordinator.
+
+The image runs one command, `coordinator`, whose first word picks the role. Whoever deploys it names
+its settings, its port and its paths from here; a test holds both sides to it.
+"""
+
+from pathlib import Path
+from typing import Final
+
+PORT: Final = 4000
+LIVE_PATH: Final = "/healthz"
+READY_PATH: Final = "/readyz"
+METRICS_PATH: Final = "/metrics"
+
+SERVE: Final = ("coordinator", "serve")
+MIGRATE: Final = ("coordinator", "migrate")
+PROBE: Final = ("python3", "-m", "coordinator.probe")
+"""Exits 0 when the `SERVE` beside it is alive and has been ready once: a version that never gets ready stays
+unhealthy, and one whose store goes away later is not restarted for it."""
+
+DATABASE_URL: Final = "COORDINATOR_DATABASE_URL"
+DATABASE_PASSWORD_FILE: Final = "COORDINATOR_DATABASE_PASSWORD_FILE"  # noqa: S105 - the name of a setting
+HOST: Final = "COORDINATOR_HOST"
+DRAIN_SECONDS: Final = "COORDINATOR_DRAIN_SECONDS"
+TRUST_NETWORK: Final = "COORDINATOR_TRUST_NETWORK"
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+"""Where the migrations live: their content says when a deployment has to run `MIGRATE` again."""

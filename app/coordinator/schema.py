@@ -1,0 +1,51 @@
+"""The store's schema: which version this code needs, and how to get there.
+
+Alembic is imported where it is used: serving needs the number alone, and must start fast.
+"""
+
+import asyncio
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from coordinator.contract import MIGRATIONS
+from coordinator.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@cache
+def required_version() -> str:
+    """The newest migration in this package; its files are named by their version."""
+    return max(m[1] for f in (MIGRATIONS / "versions").iterdir() if (m := re.match(r"(\d{4})_", f.name)))
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the store to `required_version`; safe to run twice, and two at once.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the store cannot be reached, or a migration failed and was rolled back.
+    """
+    asyncio.run(_migrate(settings))
+
+
+async def _migrate(settings: Settings) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    scheme, _, rest = settings.database_dsn().partition("://")
+    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}[scheme]
+    engine = create_async_engine(f"{driver}://{rest}", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: "Connection") -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, "head")
+    connection.commit()

@@ -1,0 +1,62 @@
+"""Serving: from the first log line to the last request answered."""
+
+import asyncio
+import signal
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from coordinator import schema, telemetry
+from coordinator.api import Lifecycle, close_connections_when_draining, create_app
+from coordinator.settings import Settings
+
+_log = structlog.get_logger()
+_GRACE_SECONDS = 10
+
+
+class _DrainingServer(uvicorn.Server):
+    """On SIGTERM goes on serving for a while, not ready any more, so that proxies look elsewhere first."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, seconds: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)  # type: ignore[arg-type]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM and not self._lifecycle.draining and self._loop is not None:
+            self._lifecycle.draining = True
+            _log.info("draining", seconds=self._seconds)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, super().handle_exit, sig, frame)
+        else:
+            super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are answered first, for at most ten seconds.
+
+    The embedded store is brought to this version's schema here; PostgreSQL only by `coordinator migrate`.
+    """
+    telemetry.configure_logs()
+    if settings.sqlite_path is not None:
+        schema.migrate(settings)
+    lifecycle = Lifecycle()
+    config = uvicorn.Config(
+        close_connections_when_draining(create_app(settings, lifecycle), lifecycle),  # type: ignore[arg-type]
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    _log.info("starting", host=settings.host, port=settings.port, store=settings.database_url.partition(":")[0])
+    _DrainingServer(config, lifecycle, settings.drain_seconds).run()
+    _log.info("stopped")

@@ -1,0 +1,64 @@
+"""Settings of a running coordinator, read from its environment."""
+
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from coordinator import contract
+
+
+class Settings(BaseSettings):
+    """What a coordinator needs to know before it starts; each field is an environment variable COORDINATOR_…"""
+
+    model_config = SettingsConfigDict(env_prefix="COORDINATOR_", extra="ignore")
+
+    database_url: str = Field(
+        "sqlite:///coordinator.db",
+        pattern=r"^(sqlite:///.+|postgresql://.+)$",
+        description="Where work is kept: sqlite:///FILE or postgresql://USER@HOST:PORT/NAME.",
+    )
+    database_password_file: Path | None = Field(None, description="File that holds the database password.")
+    database_connections: int = Field(8, ge=1, le=64, description="Connections to PostgreSQL of one process.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(contract.PORT, ge=1, le=65535, description="Port to listen on.")
+    trust_network: bool = Field(
+        default=False,
+        description="Serve without authentication beyond loopback: for a network that lets only known callers in.",
+    )
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=60,
+        description="How long after SIGTERM to go on serving while telling proxies, by /readyz, to look elsewhere.",
+    )
+
+    @model_validator(mode="after")
+    def _loopback_unless_trusted(self) -> Self:
+        if self.host not in {"127.0.0.1", "::1", "localhost"} and not self.trust_network:
+            raise ValueError(
+                f"COORDINATOR_HOST={self.host} would serve without authentication beyond this machine; "
+                f"listen on 127.0.0.1, or set {contract.TRUST_NETWORK}=true on a network that you trust"
+            )
+        return self
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The embedded store's file, or None where PostgreSQL is used."""
+        scheme, _, path = self.database_url.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
+
+    def database_dsn(self) -> str:
+        """The database's address with the password from its file, which is read anew at each call.
+
+        Raises:
+            OSError: the password file cannot be read.
+        """
+        if self.database_password_file is None:
+            return self.database_url
+        url = urlsplit(self.database_url)
+        password = quote(self.database_password_file.read_text().strip(), safe="")
+        user, _, host = url.netloc.rpartition("@")
+        return urlunsplit(url._replace(netloc=f"{user}:{password}@{host}"))
