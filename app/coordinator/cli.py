@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 refused by the coordinator, 2 wrong usage, 3 no coordinator answers.
 """
 
+import asyncio
 import json
 import sys
 from typing import Annotated, Any
@@ -51,12 +52,19 @@ def serve() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    example_work: Annotated[bool, typer.Option(help="Put a few work items into an empty store.")] = False,
+) -> None:
     """Bring the store to the schema that this version needs."""
     from coordinator import schema, telemetry  # noqa: PLC0415
 
     telemetry.configure_logs()
-    schema.migrate(_settings())
+    settings = _settings()
+    schema.migrate(settings)
+    if example_work:
+        from coordinator import example  # noqa: PLC0415
+
+        asyncio.run(example.submit_examples(settings))
 
 
 @work.command("submit")

@@ -14,6 +14,8 @@ METRICS_PATH: Final = "/metrics"
 
 SERVE: Final = ("coordinator", "serve")
 MIGRATE: Final = ("coordinator", "migrate")
+EXAMPLE_WORK: Final = "--example-work"
+"""Makes `MIGRATE` put a few work items into an empty store."""
 PROBE: Final = ("python3", "-m", "coordinator.probe")
 """Exits 0 when the `SERVE` beside it is alive and has been ready once: a version that never gets ready stays
 unhealthy, and one whose store goes away later is not restarted for it."""

@@ -1,0 +1,1 @@
+"""What `make` calls: sets the machine up, then runs Pulumi; `python -m cli --help` lists it."""

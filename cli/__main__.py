@@ -1,0 +1,130 @@
+"""`make up|preview|down|status|logs|images`: sets up what is missing, then does it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import docker
+import typer
+from rich.table import Table
+
+from cli.console import StopError, console, fail
+from cli.engine import ensure_engine
+from cli.images import choose_source, ensure_images
+from cli.stack import Stack, load_settings
+from cli.toolchain import ensure_toolchain
+from components.engine import EngineError, connect, engine_host
+from components.naming import STACK_LABEL, Names
+from components.settings import SettingsError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+_Name = Annotated[str, typer.Option(help="dev, staging or prod.")]
+
+
+@app.command()
+def up(stack: _Name = "dev") -> None:
+    """Deploy a stack, and say how to use it."""
+    deployed = _open(stack)
+    deployed.up()
+    _summarise(stack, deployed.outputs())
+
+
+@app.command()
+def preview(stack: _Name = "dev") -> None:
+    """Show what `up` would change."""
+    _open(stack).preview()
+
+
+@app.command()
+def down(stack: _Name = "dev") -> None:
+    """Destroy a stack: what it made goes, and its data with it."""
+    _open(stack, images=False).destroy()
+
+
+@app.command()
+def images(stack: _Name = "dev") -> None:
+    """Make the images that others are built on."""
+    settings = load_settings(stack)
+    ensure_engine(settings.development.engine)
+    ensure_images(settings, choose_source(settings))
+
+
+@app.command()
+def status(stack: _Name = "dev") -> None:
+    """Show the services of a stack."""
+    table = Table("service", "running", "wanted", "image", "last change")
+    with _connect(stack) as (client, names):
+        for service in _services(client, names):
+            tasks = service.tasks()
+            running = sum(task["Status"]["State"] == "running" for task in tasks)
+            spec = service.attrs["Spec"]
+            wanted = spec["Mode"].get("Replicated", {}).get("Replicas", "")
+            update = service.attrs.get("UpdateStatus", {})
+            table.add_row(
+                service.name, str(running), str(wanted),
+                spec["TaskTemplate"]["ContainerSpec"]["Image"].partition("@")[0], update.get("State", "created"),
+            )  # fmt: skip
+    if not table.row_count:
+        raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
+    console.print(table)
+
+
+@app.command()
+def logs(stack: _Name = "dev", tail: Annotated[int, typer.Option(min=1, max=10_000)] = 50) -> None:
+    """Show the last lines that each service of a stack logged."""
+    with _connect(stack) as (client, names):
+        services = _services(client, names)
+        if not services:
+            raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
+        for service in services:
+            for line in b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace").splitlines():
+                console.print(f"[cyan]{service.name}[/] ", end="")
+                console.print(line, markup=False)
+
+
+@contextmanager
+def _connect(stack: str) -> Iterator[tuple[docker.DockerClient, Names]]:
+    settings = load_settings(stack)
+    with connect(engine_host(settings.development.engine)) as client:
+        yield client, Names(settings.plan.name, stack)
+
+
+def _services(client: docker.DockerClient, names: Names) -> list[Any]:
+    if not client.info()["Swarm"]["ControlAvailable"]:
+        return []
+    found = client.services.list(filters={"label": f"{STACK_LABEL}={names.stack}"})
+    return sorted(found, key=lambda service: str(service.name))
+
+
+def _open(stack: str, *, images: bool = True) -> Stack:
+    settings = load_settings(stack)
+    ensure_engine(settings.development.engine)
+    source = choose_source(settings)
+    toolchain = ensure_toolchain()
+    if images:
+        ensure_images(settings, source)
+    return Stack(stack, settings, toolchain, engine_host(settings.development.engine))
+
+
+def _summarise(stack: str, outputs: dict[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]coordinator[/]", f"{outputs['url']}  [dim](API description: /schema)[/]")
+    for name, image in outputs["images"].items():
+        table.add_row(f"[dim]image {name}[/]", f"[dim]{image}[/]")
+    table.add_row("[bold]claim work[/]", f".venv/bin/coordinator work claim --agent ada --url {outputs['url']}")
+    table.add_row("[bold]look, end[/]", f"make status logs STACK={stack}   make down STACK={stack}")
+    console.print(f"\n[bold green]{stack} is up.[/]")
+    console.print(table)
+
+
+def main() -> None:
+    """Run a command; what goes wrong for a reason is said in a line, with exit code 1."""
+    try:
+        app()
+    except (StopError, SettingsError, EngineError) as error:
+        fail(error)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

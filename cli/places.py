@@ -1,0 +1,29 @@
+"""Where things are kept outside the checkout: what can be made again, and what cannot."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_cache_path, user_data_path
+
+ROOT: Final = Path(__file__).parent.parent
+
+
+def cache_folder() -> Path:
+    """What can be made again: the toolchain, base images."""
+    return _made(user_cache_path("beamops"))
+
+
+def data_folder() -> Path:
+    """What must be kept: state, passphrase."""
+    return _made(user_data_path("beamops"), mode=0o700)
+
+
+def stack_file(stack: str) -> Path:
+    """The stack's settings in the checkout; BEAMOPS_STACK_FILE names another file."""
+    return Path(os.environ.get("BEAMOPS_STACK_FILE", ROOT / f"Pulumi.{stack}.yaml"))
+
+
+def _made(folder: Path, mode: int = 0o755) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    return folder

@@ -1,0 +1,211 @@
+"""One stack through Pulumi: its state, its passphrase, its settings, and repair of what a cut-off run left."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import psutil
+import yaml
+
+from cli.console import StopError, console
+from cli.places import ROOT, data_folder, stack_file
+from cli.toolchain import Toolchain
+from components.engine import connect
+from components.naming import STACK_LABEL, Names
+from components.settings import Settings, SettingsError, read_environment, read_settings
+
+_PROJECT: Final = "beamops"
+
+
+def load_settings(stack: str) -> Settings:
+    """The stack file, checked, before anything slow begins.
+
+    Raises:
+        SettingsError: one line a fault.
+    """
+    read_environment(stack)
+    file = stack_file(stack)
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except FileNotFoundError:
+        raise SettingsError([f"{file}: there is no such file"]) from None
+    except yaml.YAMLError as error:
+        raise SettingsError([f"{file.name}: not YAML: {' '.join(str(error).split())}"]) from None
+    config = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(config or {}, dict):
+        raise SettingsError([f"{file.name}: config: given {json.dumps(config)}, should be keys and values"])
+    return read_settings(stack, {str(key): json.dumps(value) for key, value in (config or {}).items()})
+
+
+class Stack:
+    """A stack that Pulumi can work on."""
+
+    def __init__(self, name: str, settings: Settings, toolchain: Toolchain, engine: str) -> None:
+        self.name = name
+        self._names = Names(settings.plan.name, name)
+        self._toolchain = toolchain
+        self._engine = engine
+        self._environment = {
+            **os.environ,
+            **toolchain.environment,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or _local_backend(),
+        }
+        if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
+            self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
+        self._config = self._select()
+
+    def up(self) -> None:
+        """Deploy. Raises StopError when Pulumi does not end well."""
+        self._repair()
+        self._work("up", "--yes", "--skip-preview", "--refresh", "--suppress-outputs")
+
+    def preview(self) -> None:
+        """Show what `up` would change."""
+        self._work("preview", "--diff")
+
+    def destroy(self) -> None:
+        """Take everything down that the stack made."""
+        self._repair()
+        self._work("destroy", "--yes", "--skip-preview", "--refresh")
+
+    def outputs(self) -> dict[str, Any]:
+        """What the last `up` gave; empty when nothing is deployed."""
+        answer = self._ask("stack", "output", "--json", "--stack", self.name)
+        outputs: dict[str, Any] = json.loads(answer or "{}")
+        return outputs
+
+    def _work(self, command: str, *flags: str) -> None:
+        arguments = [
+            str(self._toolchain.program), command, "--stack", self.name, "--config-file", str(self._config), *flags
+        ]  # fmt: skip
+        with _left_to_pulumi():
+            done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
+        if done.returncode:
+            raise StopError(f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
+                            f"Nothing is lost: mend the cause and run it again, it goes on from there")
+
+    def _ask(self, *arguments: str, folder: Path = ROOT, given: str | None = None) -> str:
+        done = subprocess.run(
+            [str(self._toolchain.program), *arguments, "--non-interactive"],
+            cwd=folder, env=self._environment, input=given, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise StopError(_explain(done.stderr))
+        return done.stdout
+
+    def _select(self) -> Path:
+        """Select or create the stack; give the file of its settings with the salt of its encryption.
+
+        Pulumi writes the salt of a passphrase into the stack file, which would change a file of the checkout for
+        everybody's own passphrase. It is kept beside the state instead.
+        """
+        own = stack_file(self.name)
+        content = yaml.safe_load(own.read_text()) or {}
+        if {"encryptionsalt", "secretsprovider"} & set(content):
+            self._ask("stack", "select", self.name, "--create")
+            return own
+        folder = data_folder() / "stacks" / self._names.stack
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        salted = folder / f"Pulumi.{self.name}.yaml"
+        (folder / "Pulumi.yaml").write_text(f"name: {_PROJECT}\nruntime: python\n")
+        self._ask("stack", "select", self.name, "--create", folder=folder)
+        kept = yaml.safe_load(salted.read_text()) if salted.exists() else {}
+        state = json.loads(self._ask("stack", "export", "--show-secrets", "--stack", self.name, folder=folder))
+        provider = (state["deployment"] or {}).get("secrets_providers", {}).get("state", {})
+        salt = provider.get("salt") or (kept or {}).get("encryptionsalt")
+        salted.write_text(yaml.safe_dump({**content, **({"encryptionsalt": salt} if salt else {})}))
+        return salted
+
+    def _repair(self) -> None:
+        """Make good what a run that was cut off left: its lock, and what it was making and did not note down."""
+        if _stale_locks(self._environment["PULUMI_BACKEND_URL"], self.name):
+            console.print("! An earlier run was cut off: its lock is removed.")
+            self._ask("cancel", "--yes", "--stack", self.name)
+        state = json.loads(self._ask("stack", "export", "--stack", self.name))
+        pending = (state["deployment"] or {}).get("pending_operations") or []
+        if not pending:
+            return
+        console.print(f"! An earlier run was cut off in {len(pending)} operations: they are done anew.")
+        known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
+        for operation in pending:
+            if operation["type"] == "creating":
+                self._remove_unknown(operation["resource"], known)
+        state["deployment"]["pending_operations"] = []
+        self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
+
+    def _remove_unknown(self, resource: dict[str, Any], known: set[str | None]) -> None:
+        """Remove what was made and not noted; never a volume, whose creation may be repeated without harm."""
+        name = resource.get("inputs", {}).get("name")
+        with connect(self._engine) as client:
+            kinds = {
+                "docker:index/service:Service": client.services,
+                "docker:index/network:Network": client.networks,
+                "docker:index/secret:Secret": client.secrets,
+                "docker:index/serviceConfig:ServiceConfig": client.configs,
+            }
+            if resource["type"] not in kinds or not name or not client.info()["Swarm"]["ControlAvailable"]:
+                return
+            for found in kinds[resource["type"]].list(filters={"label": f"{STACK_LABEL}={self._names.stack}"}):
+                attributes = found.attrs
+                called = attributes.get("Name") or attributes.get("Spec", {}).get("Name")
+                if called == name and found.id not in known:
+                    try:
+                        found.remove()
+                    except docker.errors.NotFound:
+                        continue
+
+
+@contextmanager
+def _left_to_pulumi() -> Iterator[None]:
+    """Ctrl-C reaches Pulumi by the terminal; it ends in order, and we wait for it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _local_backend() -> str:
+    folder = data_folder() / "state"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return f"file://{folder}"
+
+
+def _passphrase_file() -> Path:
+    file = data_folder() / "passphrase"
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as content:
+            content.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass
+    return file
+
+
+def _stale_locks(backend: str, stack: str) -> bool:
+    """Whether every lock of the stack was left by a process of this machine that is gone."""
+    if not backend.startswith("file://"):
+        return False
+    folder = Path(backend.removeprefix("file://")) / ".pulumi" / "locks" / "organization" / _PROJECT / stack
+    locks = [json.loads(lock.read_text()) for lock in folder.glob("*.json")] if folder.exists() else []
+    return bool(locks) and all(
+        lock["hostname"] == socket.gethostname() and not psutil.pid_exists(lock["pid"]) for lock in locks
+    )
+
+
+def _explain(error: str) -> str:
+    if "incorrect passphrase" in error or "passphrase must be set" in error:
+        return (
+            "the passphrase is not the one that the stack's secrets were encrypted with; "
+            "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the right one"
+        )
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return "; ".join(line.removeprefix("error: ") for line in lines) or "pulumi failed and said nothing"

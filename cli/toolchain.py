@@ -1,0 +1,131 @@
+"""The Pulumi toolchain: the official one where it is installed with its plugins, else built from toolchain/."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from cli.console import StopError, console, step
+from cli.places import ROOT, cache_folder
+from components.naming import digest_files, list_sources
+
+SOURCES: Final = ROOT / "toolchain"
+PLUGINS: Final = ("docker", "random")
+_SDK: Final = "github.com/pulumi/pulumi/sdk/v3"
+_VERSION_FLAG: Final = f"-X {_SDK}/go/common/version.Version=v{version('pulumi')}"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A `pulumi` that works, and what its environment needs."""
+
+    program: Path
+    environment: dict[str, str]
+
+
+def ensure_toolchain() -> Toolchain:
+    """Find the official toolchain, or the one built before, or build it.
+
+    Raises:
+        StopError: it has to be built and cannot be.
+    """
+    official = shutil.which("pulumi")
+    if official and _has_plugins(official):
+        return Toolchain(Path(official), {})
+    key = digest_files(SOURCES, list_sources(SOURCES), version("pulumi"), platform.machine())[:16]
+    folder = cache_folder() / f"toolchain-{key}"
+    if not folder.exists():
+        if shutil.which("go") is None:
+            raise StopError(
+                "no Pulumi with its docker and random plugins is on PATH, and no Go to build them with; "
+                "install one of the two"
+            )
+        with step("Building Pulumi, once: command line, language host, docker and random plugins (about 8 min)"):
+            _build(folder)
+    return Toolchain(
+        folder / "bin" / "pulumi",
+        {
+            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        },
+    )
+
+
+def _has_plugins(pulumi: str) -> bool:
+    listed = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        return False
+    present = {(plugin["name"], plugin["version"]) for plugin in json.loads(listed.stdout)}
+    return all((name, version(f"pulumi-{name}")) in present for name in PLUGINS)
+
+
+def _build(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as scratch:
+        sources, made = Path(scratch) / "sources", Path(scratch) / "made"
+        shutil.copytree(SOURCES, sources)
+        binaries = made / "bin"
+        binaries.mkdir(parents=True)
+
+        def build_cli() -> None:
+            flags = ["-ldflags", f"-s -w {_VERSION_FLAG}", "-o", str(binaries / "pulumi")]
+            _go(sources / "cli", "command line", "build", *flags, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi")
+
+        def build_host() -> None:
+            host = sources / "language-host"
+            flags = ["-ldflags", f"-s -w {_VERSION_FLAG}", "-o", str(binaries / "pulumi-language-python")]
+            _go(host, "language host", "build", *flags, ".")
+            sdk = Path(_go(host, "", "list", "-m", "-f", "{{.Dir}}", _SDK).strip())
+            for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
+                target = binaries / Path(script).name
+                shutil.copyfile(sdk / script, target)
+                target.chmod(0o755)
+
+        def build_plugin(name: str) -> None:
+            source = sources / f"plugin-{name}"
+            tags = ["-tags", "no_compose"] if name == "docker" else []
+            schema = _go(source, f"{name} plugin's schema", "run", *tags, "./gen")
+            (source / "schema.json").write_text(schema)
+            target = made / "home" / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
+            binary = str(target / f"pulumi-resource-{name}")
+            _go(source, f"{name} plugin", "build", *tags, "-ldflags", "-s -w", "-o", binary, ".")
+
+        def build_plugins() -> None:
+            for name in PLUGINS:
+                build_plugin(name)
+
+        # Two at a time: the plugins share most of what they compile, and so go one after the other.
+        with ThreadPoolExecutor(2) as pool:
+            for work in [pool.submit(build_cli), pool.submit(build_plugins), pool.submit(build_host)]:
+                work.result()
+        made.rename(folder)
+
+
+def _go(folder: Path, what: str, command: str, *arguments: str) -> str:
+    def run() -> str:
+        # The version control stamp would change with every commit of whatever repository is around.
+        flags = ["-trimpath", "-buildvcs=false"] if command != "list" else []
+        done = subprocess.run(
+            ["go", command, *flags, *arguments],
+            cwd=folder,
+            env={**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            console.print(done.stderr[-4000:], markup=False)
+            raise StopError(f"go {command} of toolchain/{folder.name} failed; its output is above")
+        return done.stdout
+
+    if not what:
+        return run()
+    with step(f"  {what}"):
+        return run()

@@ -1,0 +1,1 @@
+"""The chapters of BEAMOps as Pulumi components, one file a chapter."""

@@ -1,0 +1,26 @@
+"""What every chapter is: a component that owns its resources and says which chapter they belong to."""
+
+from typing import Any, ClassVar
+
+import pulumi
+
+from components.naming import Names
+
+
+class Chapter(pulumi.ComponentResource):
+    """A component of type `beamops:chapters:<Name>`.
+
+    What it makes is its child by `self.options()`, is named by `self.names`, and carries `self.labels`.
+    """
+
+    number: ClassVar[int]
+
+    def __init__(self, names: Names, options: pulumi.ResourceOptions | None = None) -> None:
+        kind = type(self).__name__
+        super().__init__(f"beamops:chapters:{kind}", kind.lower(), {}, options)
+        self.names = names
+        self.labels = names.labels(kind.lower())
+
+    def options(self, **values: Any) -> pulumi.ResourceOptions:
+        """Options of a child."""
+        return pulumi.ResourceOptions(parent=self, **values)

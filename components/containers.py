@@ -1,0 +1,96 @@
+"""Chapter 3, Containers: every image, named by the content that it is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import pulumi
+import pulumi_docker as docker
+
+from components import catalogue
+from components.catalogue import Image
+from components.chapter import Chapter
+from components.naming import Names, digest_files, list_sources
+
+ROOT: Final = Path(__file__).parent.parent
+Source = Literal["pull", "build"]
+
+
+@dataclass(frozen=True)
+class ContainersArgs:
+    """Where third-party images come from."""
+
+    source: Source
+
+
+class Containers(Chapter):
+    """The images of a stack, each a reference that changes when, and only when, its content does."""
+
+    number = 3
+
+    def __init__(self, names: Names, args: ContainersArgs, options: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(names, options)
+        self.postgresql = self._third_party(catalogue.POSTGRESQL, args.source)
+        self.proxy = self._third_party(catalogue.PROXY, args.source)
+        self.coordinator = self._build(
+            "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)
+        )
+        self.register_outputs(
+            {"postgresql": self.postgresql, "proxy": self.proxy, "coordinator": self.coordinator}
+        )
+
+    def _third_party(self, image: Image, source: Source) -> pulumi.Output[str]:
+        if source == "build":
+            return self._build(image.name, built_reference(image), ROOT / "images" / image.name, base_reference())
+        pulled = docker.RemoteImage(
+            image.name, docker.RemoteImageArgs(name=image.pull, keep_locally=True), self.options()
+        )
+        return pulled.name
+
+    def _build(self, name: str, reference: str, context: Path, base: str) -> pulumi.Output[str]:
+        image = docker.RemoteImage(
+            name,
+            docker.RemoteImageArgs(
+                name=reference,
+                build=docker.RemoteImageBuildArgs(
+                    context=str(context.relative_to(ROOT)), build_args={"BASE": base}, use_legacy_builder=True
+                ),
+                triggers={"content": reference},
+                keep_locally=True,
+            ),
+            self.options(),
+        )
+        return image.name
+
+
+def base_reference() -> str:
+    """The base of every image that is built here: Debian with Python, made by `make images`."""
+    folder = ROOT / "images" / "base"
+    return _reference("base", digest_files(folder, list_sources(folder)))
+
+
+def python_reference(source: Source) -> str:
+    """The image that the coordinator's packages are laid on."""
+    return base_reference() if source == "build" else catalogue.PYTHON.pull
+
+
+def packages_reference(source: Source) -> str:
+    """The coordinator's Python packages on their base, made by `make images`."""
+    content = digest_files(ROOT / "app", [ROOT / "app" / "requirements.lock"], python_reference(source))
+    return _reference("coordinator-packages", content)
+
+
+def coordinator_reference(source: Source) -> str:
+    """The coordinator's image."""
+    files = [ROOT / "app" / "Dockerfile", *list_sources(ROOT / "app" / "coordinator")]
+    return _reference("coordinator", digest_files(ROOT / "app", files, packages_reference(source)))
+
+
+def built_reference(image: Image) -> str:
+    """A third-party image as it is built here."""
+    folder = ROOT / "images" / image.name
+    return _reference(image.name, digest_files(folder, [folder / "Dockerfile"], base_reference()))
+
+
+def _reference(name: str, digest: str) -> str:
+    return f"beamops/{name}:{digest[:32]}"

@@ -1,0 +1,131 @@
+"""What the Docker Engine says of itself, asked before anything is registered."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import docker
+import psutil
+import requests
+
+_TIMEOUT_SECONDS: Final = 10
+
+
+class EngineError(Exception):
+    """The engine cannot be used as it is; one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Facts about an engine."""
+
+    host: str
+    version: str
+    memory_bytes: int
+    swarm: str
+    manager: bool
+    free_disk_bytes: int | None
+    """None where it cannot be known: the engine is on another machine."""
+
+
+def engine_host(configured: str | None) -> str:
+    """The engine's address: the setting, else DOCKER_HOST, else the local socket."""
+    return configured or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+@contextmanager
+def connect(host: str, timeout_seconds: int = _TIMEOUT_SECONDS) -> Iterator[docker.DockerClient]:
+    """A client of the engine.
+
+    Raises:
+        EngineError: nothing answers there.
+    """
+    try:
+        client = docker.DockerClient(base_url=host, version="auto", timeout=timeout_seconds)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        reason = str(error).replace("Error while fetching server API version: ", "")
+        raise EngineError(
+            f"no Docker Engine answers at {host} ({reason}); start it, or set DOCKER_HOST to one that runs"
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def inspect_engine(host: str) -> Engine:
+    """Ask the engine about itself.
+
+    Raises:
+        EngineError: nothing answers, or it belongs to a swarm that it does not manage.
+    """
+    with connect(host) as client:
+        facts = client.info()
+    swarm = facts["Swarm"]
+    if swarm["LocalNodeState"] not in {"inactive", "active"}:
+        raise EngineError(
+            f"the engine at {host} is in a swarm in state {swarm['LocalNodeState']}; "
+            "repair it, or let the engine leave it with `docker swarm leave`"
+        )
+    if swarm["LocalNodeState"] == "active" and not swarm["ControlAvailable"]:
+        raise EngineError(
+            f"the engine at {host} is a worker of a swarm; point DOCKER_HOST at a manager of it, "
+            "or let the engine leave with `docker swarm leave`"
+        )
+    return Engine(
+        host=host,
+        version=facts["ServerVersion"],
+        memory_bytes=facts["MemTotal"],
+        swarm=swarm["LocalNodeState"],
+        manager=swarm["ControlAvailable"],
+        free_disk_bytes=_free_disk(facts["DockerRootDir"]) if _is_local(host) else None,
+    )
+
+
+def check_port(host: str, port: int, service: str) -> None:
+    """Make sure that the proxy can have its port.
+
+    Raises:
+        EngineError: something other than the stack's own proxy listens there.
+    """
+    if not _is_local(host) or _service_exists(host, service):
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - the port is published on every address
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise EngineError(
+                f"port {port} is taken{_holder(port)}; free it, or set beamops:distribution.proxy.port to another"
+            ) from error
+
+
+def _service_exists(host: str, name: str) -> bool:
+    with connect(host) as client:
+        if client.info()["Swarm"]["LocalNodeState"] != "active":
+            return False
+        return any(service.name == name for service in client.services.list(filters={"name": name}))
+
+
+def _holder(port: int) -> str:
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return ""
+
+
+def _is_local(host: str) -> bool:
+    return host.startswith("unix://")
+
+
+def _free_disk(folder: str) -> int | None:
+    try:
+        return psutil.disk_usage(folder).free
+    except OSError:
+        return None

@@ -1,0 +1,61 @@
+"""Chapter 1, Plan: names, labels, and whether the engine can carry what the settings ask for."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.chapter import Chapter
+from components.engine import Engine
+from components.naming import Names
+from components.settings import DistributionSettings, PlanSettings
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class PlanArgs:
+    """What the plan is made from."""
+
+    settings: PlanSettings
+    distribution: DistributionSettings
+    engine: Engine
+
+
+class Plan(Chapter):
+    """The budget, shown as outputs; a plan that the engine cannot carry never gets this far (`check_budget`)."""
+
+    number = 1
+
+    def __init__(self, names: Names, args: PlanArgs, options: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(names, options)
+        self.memory_mib = memory_needed(args.distribution)
+        self.register_outputs({"stack": names.stack, "memory_mib": self.memory_mib, "engine": args.engine.version})
+
+
+def memory_needed(distribution: DistributionSettings) -> int:
+    """The most memory that the services may take at once, in MiB: during an update one coordinator more runs."""
+    coordinator = distribution.coordinator
+    return (
+        (coordinator.replicas + 1) * coordinator.memory_mib
+        + distribution.database.memory_mib
+        + distribution.proxy.memory_mib
+    )
+
+
+def check_budget(args: PlanArgs) -> list[str]:
+    """One line for each thing of which the engine has too little."""
+    faults = []
+    needed = memory_needed(args.distribution) + args.settings.reserved_memory_mib
+    present = args.engine.memory_bytes // MIB
+    if needed > present:
+        faults.append(
+            f"too little memory: the plan needs {needed} MiB ({args.settings.reserved_memory_mib} of them reserved), "
+            f"the engine has {present}; lower beamops:distribution.coordinator.replicas or a memory_mib"
+        )
+    free = args.engine.free_disk_bytes
+    if free is not None and free // MIB < args.settings.free_disk_mib:
+        faults.append(
+            f"too little disk: {free // MIB} MiB are free where the engine keeps images, "
+            f"{args.settings.free_disk_mib} are needed; make room, or lower beamops:plan.free_disk_mib"
+        )
+    return faults

@@ -1,0 +1,42 @@
+"""Everything that can be known to be wrong before the first resource is registered, in one line a fault."""
+
+import docker
+import pulumi
+
+from components.containers import base_reference, packages_reference
+from components.engine import Engine, EngineError, check_port, connect, engine_host, inspect_engine
+from components.naming import Names
+from components.plan import PlanArgs, check_budget
+from components.settings import Settings, SettingsError, read_environment, read_settings
+
+
+def prepare(stack: str) -> tuple[Settings, Engine]:
+    """Read the stack's settings and look at its engine.
+
+    Raises:
+        pulumi.RunError: with one line a fault, before anything is registered.
+    """
+    try:
+        read_environment(stack)
+        settings = read_settings(stack, pulumi.runtime.config.CONFIG.get())
+        engine = inspect_engine(engine_host(settings.development.engine))
+        faults = check_budget(PlanArgs(settings.plan, settings.distribution, engine))
+        if faults:
+            raise SettingsError(faults)
+        names = Names(settings.plan.name, stack)
+        check_port(engine.host, settings.distribution.proxy.port, names.of("proxy"))
+        _check_images(engine.host, settings)
+    except (SettingsError, EngineError) as error:
+        raise pulumi.RunError(str(error)) from None
+    return settings, engine
+
+
+def _check_images(host: str, settings: Settings) -> None:
+    source = settings.containers.source
+    needed = [packages_reference(source), *([base_reference()] if source == "build" else [])]
+    with connect(host) as client:
+        for reference in needed:
+            try:
+                client.images.get(reference)
+            except docker.errors.ImageNotFound:
+                raise EngineError(f"the image {reference} is not on the engine; `make images` makes it") from None

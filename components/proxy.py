@@ -1,0 +1,91 @@
+"""The proxy's configuration, rendered: HAProxy finds replicas by DNS and checks each one itself."""
+
+from dataclasses import dataclass
+from string import Template
+from typing import Final
+
+SLOTS: Final = 24
+"""Servers that the proxy has room for: the most replicas allowed, twice, for updates that start first."""
+HEALTH_PORT: Final = 8404
+HEALTH_PATH: Final = "/healthz"
+
+
+@dataclass(frozen=True)
+class ProxyConfig:
+    """Where requests come in, and where they go."""
+
+    port: int
+    service: str
+    service_port: int
+    ready_path: str
+
+
+def render_proxy(config: ProxyConfig) -> str:
+    """The configuration file.
+
+    A request is sent again only when no connection came about, or when it carries an Idempotency-Key and its
+    connection broke before an answer: then the coordinator does it once all the same.
+    """
+    return _TEMPLATE.substitute(
+        port=config.port,
+        service=config.service,
+        service_port=config.service_port,
+        ready_path=config.ready_path,
+        slots=SLOTS,
+        health_port=HEALTH_PORT,
+        health_path=HEALTH_PATH,
+    )
+
+
+_TEMPLATE: Final = Template("""\
+global
+    log stdout format raw local0 notice
+    maxconn 4000
+    hard-stop-after 25s
+
+defaults
+    mode http
+    log global
+    timeout connect 2s
+    timeout client 75s
+    timeout server 75s
+    timeout http-request 10s
+    timeout http-keep-alive 60s
+    timeout queue 10s
+    retries 3
+    option redispatch 1
+    option httplog
+    option dontlog-normal
+
+resolvers docker
+    nameserver engine 127.0.0.11:53
+    timeout resolve 500ms
+    timeout retry 500ms
+    hold valid 500ms
+    hold obsolete 0s
+
+frontend public
+    bind :$port
+    option forwardfor
+    acl repeatable req.hdr(Idempotency-Key) -m found
+    use_backend repeatable if repeatable or { method GET HEAD OPTIONS }
+    default_backend once
+
+backend once
+    balance leastconn
+    retry-on conn-failure
+    option httpchk GET $ready_path
+    default-server check inter 500ms fall 1 rise 1 resolvers docker init-addr none
+    server-template replica $slots tasks.$service:$service_port
+
+backend repeatable
+    balance leastconn
+    retry-on conn-failure empty-response response-timeout
+    option httpchk GET $ready_path
+    default-server check inter 500ms fall 1 rise 1 resolvers docker init-addr none
+    server-template replica $slots tasks.$service:$service_port
+
+frontend health
+    bind 127.0.0.1:$health_port
+    monitor-uri $health_path
+""")

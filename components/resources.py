@@ -1,0 +1,229 @@
+"""What the Docker provider has no resource for: a swarm, a node's labels, a job that runs once.
+
+Each is a dynamic provider: the engine calls it in a process of its own, with plain dictionaries.
+"""
+
+import time
+from typing import Any, Final
+
+import docker
+import pulumi
+import requests
+from docker.types import (
+    ContainerSpec,
+    NetworkAttachmentConfig,
+    Resources,
+    RestartPolicy,
+    SecretReference,
+    ServiceMode,
+    TaskTemplate,
+)
+from pulumi import dynamic
+
+from components.engine import EngineError, connect
+
+_SETTLED: Final = {"complete", "failed", "rejected", "orphaned", "shutdown", "remove"}
+_JOB_SECONDS: Final = 180
+
+
+class _SwarmProvider(dynamic.ResourceProvider):
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        with connect(props["host"]) as client:
+            swarm = client.info()["Swarm"]
+            adopted = swarm["LocalNodeState"] == "active"
+            if not adopted:
+                client.swarm.init(advertise_addr=props["advertise_address"], listen_addr="127.0.0.1:2377")
+                swarm = client.info()["Swarm"]
+        return dynamic.CreateResult(
+            swarm["Cluster"]["ID"], {**props, "adopted": adopted, "node": swarm["NodeID"]}
+        )
+
+    def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
+        with connect(props["host"]) as client:
+            swarm = client.info()["Swarm"]
+        found = (swarm.get("Cluster") or {}).get("ID") == id_
+        return dynamic.ReadResult(id_ if found else "", {**props, "node": swarm["NodeID"]} if found else {})
+
+    def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
+        # The address matters when a swarm is made, and never again: nothing is torn down for it.
+        moved = old["host"] != new["host"]
+        return dynamic.DiffResult(changes=moved, replaces=["host"] if moved else [], delete_before_replace=False)
+
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        if props["adopted"]:
+            return
+        with connect(props["host"]) as client:
+            if (client.info()["Swarm"].get("Cluster") or {}).get("ID") == id_:
+                client.swarm.leave(force=True)
+
+
+class SingleNodeSwarm(dynamic.Resource, module="docker", name="SingleNodeSwarm"):
+    """The engine as a swarm: the one that it is in, or a new one of one node.
+
+    A swarm that was there before is adopted, and never left; a new one is left on destroy.
+    """
+
+    adopted: pulumi.Output[bool]
+    node: pulumi.Output[str]
+
+    def __init__(self, name: str, *, host: str, advertise_address: str, opts: pulumi.ResourceOptions) -> None:
+        values = {"host": host, "advertise_address": advertise_address, "adopted": None, "node": None}
+        super().__init__(_SwarmProvider(), name, values, opts)
+
+
+class _NodeLabelsProvider(dynamic.ResourceProvider):
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        self._change(props, add=props["labels"], remove=[])
+        return dynamic.CreateResult(props["node"], props)
+
+    def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
+        with connect(props["host"]) as client:
+            try:
+                present = client.nodes.get(id_).attrs["Spec"].get("Labels", {})
+            except docker.errors.APIError:
+                return dynamic.ReadResult("", {})
+        labels = {key: present[key] for key in props["labels"] if key in present}
+        return dynamic.ReadResult(id_, {**props, "labels": labels})
+
+    def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
+        return dynamic.DiffResult(
+            changes=old["labels"] != new["labels"] or old["node"] != new["node"],
+            replaces=["node"] if old["node"] != new["node"] else [],
+        )
+
+    def update(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.UpdateResult:
+        self._change(new, add=new["labels"], remove=[key for key in old["labels"] if key not in new["labels"]])
+        return dynamic.UpdateResult(new)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        self._change(props, add={}, remove=list(props["labels"]))
+
+    def _change(self, props: dict[str, Any], add: dict[str, str], remove: list[str]) -> None:
+        with connect(props["host"]) as client:
+            try:
+                node = client.nodes.get(props["node"])
+            except docker.errors.APIError:
+                if add:
+                    raise
+                return  # the swarm is gone, and the labels with it
+            spec = node.attrs["Spec"]
+            kept = {key: value for key, value in (spec.get("Labels") or {}).items() if key not in remove}
+            node.update({**spec, "Labels": {**kept, **add}})
+
+
+class NodeLabels(dynamic.Resource, module="docker", name="NodeLabels"):
+    """Labels of a node: ours are set and taken away, all others stay."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str,
+        node: pulumi.Input[str],
+        labels: dict[str, str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(_NodeLabelsProvider(), name, {"host": host, "node": node, "labels": labels}, opts)
+
+
+class _JobProvider(dynamic.ResourceProvider):
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        _run_job(props)
+        return dynamic.CreateResult(props["name"], props)
+
+    def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
+        return dynamic.DiffResult(changes=old["triggers"] != new["triggers"])
+
+    def update(self, _id: str, _old: dict[str, Any], new: dict[str, Any]) -> dynamic.UpdateResult:
+        _run_job(new)
+        return dynamic.UpdateResult(new)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        with connect(props["host"]) as client:
+            _remove_service(client, props["name"])
+
+
+class Job(dynamic.Resource, module="docker", name="Job"):
+    """A container that runs once on the swarm and has to succeed; again when `triggers` change."""
+
+    def __init__(  # noqa: PLR0913 - a container's description
+        self,
+        name: str,
+        *,
+        host: str,
+        service: str,
+        image: pulumi.Input[str],
+        command: list[str],
+        user: str,
+        env: dict[str, str],
+        networks: list[pulumi.Input[str]],
+        secret_id: pulumi.Input[str],
+        secret_name: pulumi.Input[str],
+        secret_file: str,
+        memory_bytes: int,
+        labels: dict[str, str],
+        triggers: dict[str, pulumi.Input[str]],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        values = {
+            "host": host, "name": service, "image": image, "command": command, "user": user, "env": env,
+            "networks": networks, "secret_id": secret_id, "secret_name": secret_name, "secret_file": secret_file,
+            "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers,
+        }  # fmt: skip
+        super().__init__(_JobProvider(), name, values, opts)
+
+
+def _run_job(props: dict[str, Any]) -> None:
+    with connect(props["host"], timeout_seconds=60) as client:
+        _remove_service(client, props["name"])
+        uid = props["user"].partition(":")[0]
+        spec = ContainerSpec(
+            props["image"],
+            command=props["command"],
+            env=[f"{key}={value}" for key, value in props["env"].items()],
+            user=props["user"],
+            read_only=True,
+            cap_drop=["ALL"],
+            secrets=[
+                SecretReference(props["secret_id"], props["secret_name"], props["secret_file"], uid, uid, 0o400)
+            ],
+            labels=props["labels"],
+        )
+        template = TaskTemplate(
+            spec,
+            resources=Resources(mem_limit=int(props["memory_bytes"]), mem_reservation=int(props["memory_bytes"])),
+            restart_policy=RestartPolicy(condition="none"),
+            networks=[NetworkAttachmentConfig(network) for network in props["networks"]],
+        )
+        created = client.api.create_service(
+            template, name=props["name"], labels=props["labels"], mode=ServiceMode("replicated-job", replicas=1)
+        )
+        try:
+            _await_job(client, client.services.get(created["ID"]), props["name"])
+        finally:
+            _remove_service(client, props["name"])
+
+
+def _await_job(client: docker.DockerClient, service: Any, name: str) -> None:
+    end = time.monotonic() + _JOB_SECONDS
+    status: dict[str, Any] = {"State": "pending"}
+    while time.monotonic() < end:
+        tasks = client.api.tasks(filters={"service": service.id})
+        status = tasks[0]["Status"] if tasks else status
+        if status["State"] == "complete":
+            return
+        if status["State"] in _SETTLED:
+            break
+        time.sleep(0.2)
+    try:
+        last = b"".join(service.logs(stdout=True, stderr=True, tail=20)).decode(errors="replace").strip()
+    except (docker.errors.APIError, requests.RequestException) as error:
+        last = f"its log cannot be read: {error}"
+    state, reason = status["State"], status.get("Err", f"after {_JOB_SECONDS} s")
+    raise EngineError(f"{name} is {state} ({reason}); the end of its log:\n{last}")
+
+
+def _remove_service(client: docker.DockerClient, name: str) -> None:
+    for service in client.services.list(filters={"name": name}):
+        if service.name == name:
+            service.remove()

@@ -1,0 +1,143 @@
+"""One hardened swarm service: what every service here has in common, in one place.
+
+Non-root, read-only root, no capability, limits and reservations, a health check, an update that rolls back
+by itself, bounded logs, named networks and no more; endpoint mode dnsrr and host-mode ports everywhere, which
+need no IPVS and keep the caller's address.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import pulumi
+import pulumi_docker as docker
+
+MIB: Final = 1024 * 1024
+_CPU_UNITS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class File:
+    """A secret or config that appears as a file, readable by the service's user alone."""
+
+    id: pulumi.Input[str]
+    name: pulumi.Input[str]
+    path: str
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """What makes one service different from another."""
+
+    name: str
+    image: pulumi.Input[str]
+    user: str
+    command: Sequence[str]
+    networks: Sequence[pulumi.Input[str]]
+    health: Sequence[str]
+    memory_mib: int
+    cpus: float
+    labels: Mapping[str, str]
+    order: Literal["start-first", "stop-first"] = "start-first"
+    replicas: int = 1
+    arguments: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Sequence[File] = ()
+    configs: Sequence[File] = ()
+    volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    port: int | None = None
+    constraints: Sequence[pulumi.Input[str]] = ()
+    stop_signal: str = "SIGTERM"
+    stop_seconds: int = 30
+
+
+def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
+    """The provider's arguments for a service."""
+    change = {
+        "parallelism": 1,
+        "delay": "0s",
+        "order": spec.order,
+        "monitor": "10s",
+        "max_failure_ratio": "0",
+    }
+    memory = spec.memory_mib * MIB
+    return docker.ServiceArgs(
+        name=spec.name,
+        labels=[docker.ServiceLabelArgs(label=key, value=value) for key, value in spec.labels.items()],
+        task_spec=docker.ServiceTaskSpecArgs(
+            container_spec=_container(spec),
+            networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=network) for network in spec.networks],
+            resources=docker.ServiceTaskSpecResourcesArgs(
+                limits=docker.ServiceTaskSpecResourcesLimitsArgs(
+                    memory_bytes=memory, nano_cpus=int(spec.cpus * _CPU_UNITS)
+                ),
+                # Memory is promised whole, since what is missing kills; processor time is shared.
+                reservation=docker.ServiceTaskSpecResourcesReservationArgs(
+                    memory_bytes=memory, nano_cpus=_CPU_UNITS // 100
+                ),
+            ),
+            restart_policy=docker.ServiceTaskSpecRestartPolicyArgs(condition="any", delay="1s", window="0s"),
+            placement=docker.ServiceTaskSpecPlacementArgs(constraints=list(spec.constraints)),
+            log_driver=docker.ServiceTaskSpecLogDriverArgs(
+                name="json-file", options={"max-size": "10m", "max-file": "3"}
+            ),
+        ),
+        mode=docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=spec.replicas)),
+        update_config=docker.ServiceUpdateConfigArgs(**change, failure_action="rollback"),
+        rollback_config=docker.ServiceRollbackConfigArgs(**change, failure_action="pause"),
+        endpoint_spec=docker.ServiceEndpointSpecArgs(
+            mode="dnsrr",
+            ports=[
+                docker.ServiceEndpointSpecPortArgs(
+                    target_port=spec.port, published_port=spec.port, protocol="tcp", publish_mode="host"
+                )
+            ]
+            if spec.port
+            else [],
+        ),
+        converge_config=docker.ServiceConvergeConfigArgs(delay="1s", timeout="2m"),
+    )
+
+
+def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:
+    uid, _, gid = spec.user.partition(":")
+    mounts = [
+        docker.ServiceTaskSpecContainerSpecMountArgs(type="volume", target=target, source=source)
+        for target, source in spec.volumes.items()
+    ]
+    return docker.ServiceTaskSpecContainerSpecArgs(
+        image=spec.image,
+        user=spec.user,
+        commands=list(spec.command),
+        args=list(spec.arguments),
+        env=dict(spec.env),
+        labels=[docker.ServiceTaskSpecContainerSpecLabelArgs(label=k, value=v) for k, v in spec.labels.items()],
+        read_only=True,
+        cap_drops=["ALL"],
+        init=True,
+        mounts=mounts,
+        secrets=[
+            docker.ServiceTaskSpecContainerSpecSecretArgs(
+                secret_id=file.id, secret_name=file.name, file_name=file.path,
+                file_uid=uid, file_gid=gid, file_mode=0o400,
+            )
+            for file in spec.secrets
+        ],
+        configs=[
+            docker.ServiceTaskSpecContainerSpecConfigArgs(
+                config_id=file.id, config_name=file.name, file_name=file.path,
+                file_uid=uid, file_gid=gid, file_mode=0o400,
+            )
+            for file in spec.configs
+        ],
+        stop_signal=spec.stop_signal,
+        stop_grace_period=f"{spec.stop_seconds}s",
+        healthcheck=docker.ServiceTaskSpecContainerSpecHealthcheckArgs(
+            tests=["CMD", *spec.health],
+            # Shorter ones restart healthy containers on a busy machine.
+            interval="2s",
+            timeout="10s",
+            retries=3,
+            start_period="20s",
+        ),
+    )  # fmt: skip

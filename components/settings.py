@@ -1,0 +1,194 @@
+"""Typed settings: one model a chapter, a stack file checked whole before anything is registered.
+
+Defaults live here; a stack file holds only what makes its environment different. docs/configuration.md
+and docs/settings.schema.json are generated from these models.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+NAMESPACE: Final = "beamops"
+IMAGES_VARIABLE: Final = "BEAMOPS_IMAGES"
+_PROVIDERS: Final = {"docker", "random", "pulumi"}
+
+
+class Environment(StrEnum):
+    """The three environments; a stack is named after its own."""
+
+    DEV = "dev"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+class SettingsError(Exception):
+    """A stack file that cannot be used; one line a fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PlanSettings(_Model):
+    """Chapter 1: names, and what the engine must have to spare."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,19}$")] = Field(
+        "beamops", description="First part of every name that the stack makes: lower case, at most 20 characters."
+    )
+    reserved_memory_mib: int = Field(
+        512, ge=0, description="Memory of the engine's machine that the plan must leave free, in MiB."
+    )
+    free_disk_mib: int = Field(2048, ge=0, description="Disk that must be free where the engine keeps images, in MiB.")
+
+
+class ContainersSettings(_Model):
+    """Chapter 3: where images come from."""
+
+    source: Literal["pull", "build"] = Field(
+        "pull",
+        description="Third-party images: `pull` from their registry, or `build` from images/ where no registry "
+        f"answers. The environment variable {IMAGES_VARIABLE} overrides it.",
+    )
+
+
+class DevelopmentSettings(_Model):
+    """Chapter 5: the local engine, and something to try."""
+
+    engine: str | None = Field(
+        None,
+        pattern=r"^(unix|tcp|ssh)://.+$",
+        description="Address of the Docker Engine; DOCKER_HOST or the local socket when not set.",
+    )
+    advertise_address: str = Field(
+        "127.0.0.1", description="Address under which a swarm that this stack initialises knows its one node."
+    )
+    example_work: bool = Field(default=True, description="Put a few work items into an empty store, to try things on.")
+
+
+class SecretsSettings(_Model):
+    """Chapter 7: versions of generated secrets; a higher number makes a new secret and retires the old one."""
+
+    database_password_version: int = Field(1, ge=1, description="Raise it to rotate the database password.")
+
+
+class CoordinatorSettings(_Model):
+    """The coordinator's service."""
+
+    replicas: int = Field(2, ge=1, le=12, description="Coordinators that serve at the same time.")
+    memory_mib: int = Field(256, ge=128, le=4096, description="Memory limit of one coordinator, in MiB.")
+    cpus: float = Field(1.0, gt=0, le=16, description="CPU limit of one coordinator, in cores.")
+    drain_seconds: int = Field(
+        3, ge=1, le=60, description="How long an ending coordinator serves on while the proxy looks elsewhere."
+    )
+
+
+class DatabaseSettings(_Model):
+    """PostgreSQL's service."""
+
+    memory_mib: int = Field(512, ge=256, le=65536, description="Memory limit of PostgreSQL, in MiB.")
+    cpus: float = Field(1.0, gt=0, le=64, description="CPU limit of PostgreSQL, in cores.")
+
+
+class ProxySettings(_Model):
+    """The proxy's service."""
+
+    port: int = Field(4000, ge=1024, le=65535, description="Port of each node on which the proxy listens.")
+    memory_mib: int = Field(128, ge=64, le=4096, description="Memory limit of the proxy, in MiB.")
+    cpus: float = Field(0.5, gt=0, le=16, description="CPU limit of the proxy, in cores.")
+
+
+class DistributionSettings(_Model):
+    """Chapter 9: what runs, how often and how large."""
+
+    coordinator: CoordinatorSettings = Field(default_factory=CoordinatorSettings, description="The coordinator.")
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
+    proxy: ProxySettings = Field(default_factory=ProxySettings, description="The proxy.")
+
+
+class Settings(_Model):
+    """A whole stack file: one key a chapter, each written `beamops:<chapter>`."""
+
+    plan: PlanSettings = Field(default_factory=PlanSettings, description="Names and budget.")
+    containers: ContainersSettings = Field(default_factory=ContainersSettings, description="Images.")
+    development: DevelopmentSettings = Field(default_factory=DevelopmentSettings, description="The local engine.")
+    secrets: SecretsSettings = Field(default_factory=SecretsSettings, description="Versions of secrets.")
+    distribution: DistributionSettings = Field(default_factory=DistributionSettings, description="Services.")
+
+
+def read_environment(stack: str) -> Environment:
+    """The environment that a stack is for.
+
+    Raises:
+        SettingsError: there is no such environment, or it cannot be deployed yet.
+    """
+    if stack not in set(Environment):
+        raise SettingsError([f"stack {stack}: there is no such environment; use one of {', '.join(Environment)}"])
+    if stack != Environment.DEV:
+        raise SettingsError([f"stack {stack}: not yet, needs AWS; use dev"])
+    return Environment(stack)
+
+
+def read_settings(stack: str, config: Mapping[str, str]) -> Settings:
+    """Check a stack's whole configuration and give it typed.
+
+    Args:
+        stack: the stack's name, for the messages.
+        config: full keys (`beamops:plan`) and values as the engine gives them: JSON for what is structured.
+
+    Raises:
+        SettingsError: with one line a fault: file, key path, what was given, what is allowed.
+    """
+    file = f"Pulumi.{stack}.yaml"
+    faults = []
+    given: dict[str, Any] = {}
+    for key, value in sorted(config.items()):
+        namespace, _, name = key.partition(":")
+        if namespace == NAMESPACE:
+            given[name] = _parse(value)
+        elif namespace not in _PROVIDERS:
+            faults.append(f"{file}: {key}: unknown namespace {namespace!r}; settings are written {NAMESPACE}:<chapter>")
+    if IMAGES_VARIABLE in os.environ and isinstance(given.setdefault("containers", {}), dict):
+        given["containers"] = {**given["containers"], "source": os.environ[IMAGES_VARIABLE]}
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        faults += [f"{file}: {_describe(fault)}" for fault in error.errors()]
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def _parse(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _describe(fault: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = sorted(_model_at(fault["loc"][:-1]).model_fields)
+        return f"{NAMESPACE}:{path}: unknown key; allowed here: {', '.join(known)}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if fault["type"] == "model_type":
+        message = f"should be a group of keys: {', '.join(sorted(_model_at(fault['loc']).model_fields))}"
+    return f"{NAMESPACE}:{path}: given {json.dumps(fault['input'])}, {message}"
+
+
+def _model_at(path: tuple[int | str, ...]) -> type[BaseModel]:
+    model: type[BaseModel] = Settings
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation
+        model = next(kind for kind in (*get_args(annotation), annotation) if kind not in {None, NoneType})
+    return model

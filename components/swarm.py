@@ -1,0 +1,32 @@
+"""Chapter 8, Swarm: what nodes are for."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.chapter import Chapter
+from components.naming import Names
+from components.resources import NodeLabels
+
+
+@dataclass(frozen=True)
+class SwarmArgs:
+    """Which node keeps data."""
+
+    host: str
+    node: pulumi.Input[str]
+
+
+class Swarm(Chapter):
+    """The node that holds PostgreSQL's volume, labelled so that its task never lands where the data is not."""
+
+    number = 8
+
+    def __init__(self, names: Names, args: SwarmArgs, options: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(names, options)
+        label = f"{names.stack}.data"
+        self.labelled = NodeLabels(
+            "data-node", host=args.host, node=args.node, labels={label: "true"}, opts=self.options()
+        )
+        self.data_constraint = f"node.labels.{label} == true"
+        self.register_outputs({"data_constraint": self.data_constraint})
