@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import docker
 import typer
+from coordinator import contract
 from rich.table import Table
 
 from cli.console import StopError, console, fail
@@ -18,6 +19,7 @@ from components.naming import STACK_LABEL, Names
 from components.settings import SettingsError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+_HOME = f"http://127.0.0.1:{contract.PORT}"
 _Name = Annotated[str, typer.Option(help="dev, staging or prod.")]
 
 
@@ -62,7 +64,7 @@ def status(stack: _Name = "dev") -> None:
             update = service.attrs.get("UpdateStatus", {})
             table.add_row(
                 service.name, str(running), str(wanted),
-                spec["TaskTemplate"]["ContainerSpec"]["Image"].partition("@")[0], update.get("State", "created"),
+                _short(spec["TaskTemplate"]["ContainerSpec"]["Image"]), update.get("State", "created"),
             )  # fmt: skip
     if not table.row_count:
         raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
@@ -80,6 +82,11 @@ def logs(stack: _Name = "dev", tail: Annotated[int, typer.Option(min=1, max=10_0
             for line in b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace").splitlines():
                 console.print(f"[cyan]{service.name}[/] ", end="")
                 console.print(line, markup=False)
+
+
+def _short(image: str) -> str:
+    name, _, digest = image.partition("@")[0].partition(":")
+    return f"{name}:{digest[:12]}"
 
 
 @contextmanager
@@ -107,14 +114,12 @@ def _open(stack: str, *, images: bool = True) -> Stack:
 
 
 def _summarise(stack: str, outputs: dict[str, Any]) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("[bold]coordinator[/]", f"{outputs['url']}  [dim](API description: /schema)[/]")
+    console.print(f"\n[bold green]{stack} is up:[/] {outputs['url']} [dim](the API describes itself at /schema)[/]")
     for name, image in outputs["images"].items():
-        table.add_row(f"[dim]image {name}[/]", f"[dim]{image}[/]")
-    table.add_row("[bold]claim work[/]", f".venv/bin/coordinator work claim --agent ada --url {outputs['url']}")
-    table.add_row("[bold]look, end[/]", f"make status logs STACK={stack}   make down STACK={stack}")
-    console.print(f"\n[bold green]{stack} is up.[/]")
-    console.print(table)
+        console.print(f"  [dim]{name:<12} {image}[/]")
+    url = "" if outputs["url"] == _HOME else f" --url {outputs['url']}"
+    console.print(f"\nClaim a first work item:\n  [bold].venv/bin/coordinator work claim --agent ada{url}[/]")
+    console.print(f"\nmake status · make logs · make down{'' if stack == 'dev' else f'   (STACK={stack})'}")
 
 
 def main() -> None:

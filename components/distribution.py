@@ -153,7 +153,7 @@ class Distribution(Chapter):
         return docker.Service(part, service_args(spec), self.options(depends_on=depends_on))
 
     def _config(self, part: str, content: str) -> docker.ServiceConfig:
-        # The swarm is part of the name's scope: a config goes with its swarm and is made anew with the next.
+        # The new one is made first: the old one can go only when no service uses it any more.
         return docker.ServiceConfig(
             part,
             docker.ServiceConfigArgs(
@@ -161,7 +161,7 @@ class Distribution(Chapter):
                 data_raw=content,
                 labels=[docker.ServiceConfigLabelArgs(label=key, value=value) for key, value in self.labels.items()],
             ),
-            self.options(depends_on=[self._args.swarm]),
+            self.options(depends_on=[self._args.swarm], delete_before_replace=False),
         )
 
     def _password(self) -> File:

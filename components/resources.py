@@ -24,6 +24,8 @@ from components.engine import EngineError, connect
 
 _SETTLED: Final = {"complete", "failed", "rejected", "orphaned", "shutdown", "remove"}
 _JOB_SECONDS: Final = 180
+_GATEWAY: Final = "docker_gwbridge"
+"""The bridge by which tasks leave the swarm: the engine makes it with the first swarm, and keeps it."""
 
 
 class _SwarmProvider(dynamic.ResourceProvider):
@@ -31,12 +33,12 @@ class _SwarmProvider(dynamic.ResourceProvider):
         with connect(props["host"]) as client:
             swarm = client.info()["Swarm"]
             adopted = swarm["LocalNodeState"] == "active"
+            bridge = bool(client.networks.list(names=[_GATEWAY]))
             if not adopted:
                 client.swarm.init(advertise_addr=props["advertise_address"], listen_addr="127.0.0.1:2377")
                 swarm = client.info()["Swarm"]
-        return dynamic.CreateResult(
-            swarm["Cluster"]["ID"], {**props, "adopted": adopted, "node": swarm["NodeID"]}
-        )
+        found = {"adopted": adopted, "gateway_found": adopted or bridge, "node": swarm["NodeID"]}
+        return dynamic.CreateResult(swarm["Cluster"]["ID"], {**props, **found})
 
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         with connect(props["host"]) as client:
@@ -55,6 +57,9 @@ class _SwarmProvider(dynamic.ResourceProvider):
         with connect(props["host"]) as client:
             if (client.info()["Swarm"].get("Cluster") or {}).get("ID") == id_:
                 client.swarm.leave(force=True)
+            if not props["gateway_found"]:
+                for network in client.networks.list(names=[_GATEWAY]):
+                    network.remove()
 
 
 class SingleNodeSwarm(dynamic.Resource, module="docker", name="SingleNodeSwarm"):
@@ -67,7 +72,7 @@ class SingleNodeSwarm(dynamic.Resource, module="docker", name="SingleNodeSwarm")
     node: pulumi.Output[str]
 
     def __init__(self, name: str, *, host: str, advertise_address: str, opts: pulumi.ResourceOptions) -> None:
-        values = {"host": host, "advertise_address": advertise_address, "adopted": None, "node": None}
+        values = {"host": host, "advertise_address": advertise_address, "adopted": None, "gateway_found": None, "node": None}
         super().__init__(_SwarmProvider(), name, values, opts)
 
 

@@ -44,6 +44,7 @@ class Secrets(Chapter):
                 data=password.result.apply(lambda value: base64.b64encode(value.encode()).decode()),
                 labels=[docker.SecretLabelArgs(label=key, value=value) for key, value in labels.items()],
             ),
-            self.options(),
+            # The old one can go only when no service uses it any more.
+            self.options(delete_before_replace=False),
         )
         self.register_outputs({"database_password": self.database_password.name})

@@ -13,7 +13,7 @@ from litestar import Litestar, Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,8 +42,8 @@ from coordinator.store import Store, Transaction, check_store, open_store
 
 _log = structlog.get_logger()
 _BODY_BYTES: Final = 256 * 1024
-_IdempotencyKey = Annotated[str | None, Parameter(header="Idempotency-Key", min_length=8, max_length=128)]
-_Filter = Annotated[str | None, Parameter(max_length=64)]
+_IdempotencyKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=8, max_length=128)]
+_Filter = Annotated[str | None, QueryParameter(max_length=64)]
 
 
 @dataclass
@@ -74,7 +74,7 @@ async def _write(
 
 @post("/work", responses={201: ResponseSpec(WorkItem, description="The new work item")})
 async def submit_work(
-    request: Request[Any, Any, State], data: Submission, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], data: JSONBody[Submission], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Submit a work item."""
     return await _write(request, idempotency_key, 201, lambda transaction: work.submit(transaction, data))
@@ -83,12 +83,12 @@ async def submit_work(
 @get("/work")
 async def list_work(  # noqa: PLR0913 - one filter a column
     state: State,
-    status: Status | None = None,
+    status: FromQuery[Status | None] = None,
     team: _Filter = None,
     type: _Filter = None,  # noqa: A002 - the domain's word
     agent: _Filter = None,
     before: _Filter = None,
-    count: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = 50,
+    count: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> WorkPage:
     """List work items, newest first; `before` takes a page's `next`."""
     async with state.store.transaction() as transaction:
@@ -98,7 +98,7 @@ async def list_work(  # noqa: PLR0913 - one filter a column
 
 
 @get("/work/{item:str}")
-async def get_work(state: State, item: str) -> WorkItem:
+async def get_work(state: State, item: FromPath[str]) -> WorkItem:
     """Look a work item up."""
     async with state.store.transaction() as transaction:
         return await work.get_item(transaction, item)
@@ -106,7 +106,7 @@ async def get_work(state: State, item: str) -> WorkItem:
 
 @post("/claims", responses={200: ResponseSpec(Claims, description="What was given")})
 async def claim_work(
-    request: Request[Any, Any, State], data: ClaimRequest, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], data: JSONBody[ClaimRequest], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Claim one work item by id, or up to `count` by filter."""
     given: list[Claim] = []
@@ -123,7 +123,7 @@ async def claim_work(
 
 @post("/work/{item:str}/renew", responses={200: ResponseSpec(Claim, description="The claim, extended")})
 async def renew_work(
-    request: Request[Any, Any, State], item: str, data: Renewal, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Renewal], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Extend a lease, and note progress."""
     return await _write(request, idempotency_key, 200, lambda transaction: work.renew(transaction, item, data))
@@ -131,7 +131,7 @@ async def renew_work(
 
 @post("/work/{item:str}/complete", responses={200: ResponseSpec(WorkItem, description="The item, completed")})
 async def complete_work(
-    request: Request[Any, Any, State], item: str, data: Completion, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Completion], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Finish a work item."""
     return await _finish(
@@ -144,7 +144,7 @@ async def complete_work(
 
 @post("/work/{item:str}/fail", responses={200: ResponseSpec(WorkItem, description="The item, ready again or failed")})
 async def fail_work(
-    request: Request[Any, Any, State], item: str, data: Failure, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Failure], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Say that the work could not be done."""
     return await _finish(
@@ -154,7 +154,7 @@ async def fail_work(
 
 @post("/work/{item:str}/release", responses={200: ResponseSpec(WorkItem, description="The item, ready again")})
 async def release_work(
-    request: Request[Any, Any, State], item: str, data: Release, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Release], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Give a work item back undone."""
     return await _write(request, idempotency_key, 200, lambda transaction: work.release(transaction, item, data))
@@ -180,7 +180,7 @@ async def _finish(
 
 @post("/agents", responses={200: ResponseSpec(Agent, description="The agent as it is known now")})
 async def register_agent(
-    request: Request[Any, Any, State], data: Registration, idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State], data: JSONBody[Registration], idempotency_key: _IdempotencyKey = None
 ) -> Response[bytes]:
     """Register an agent, or update what is known of it."""
     return await _write(request, idempotency_key, 200, lambda transaction: work.register(transaction, data))

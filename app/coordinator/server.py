@@ -28,13 +28,15 @@ class _DrainingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)  # type: ignore[arg-type]
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig == signal.SIGTERM and not self._lifecycle.draining and self._loop is not None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
+        if self.should_exit:
+            self.force_exit = True
+        elif sig == signal.SIGTERM and not self._lifecycle.draining and self._loop is not None:
             self._lifecycle.draining = True
             _log.info("draining", seconds=self._seconds)
-            self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, super().handle_exit, sig, frame)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, setattr, self, "should_exit", True)
         else:
-            super().handle_exit(sig, frame)
+            self.should_exit = True
 
 
 def serve(settings: Settings) -> None:

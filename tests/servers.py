@@ -1,0 +1,51 @@
+"""Coordinators as processes of their own, on loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_ready(url: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            answer = httpx.get(f"{url}/readyz", timeout=2)
+            if answer.status_code == 200:
+                return
+            said = answer.text
+        except httpx.TransportError as error:
+            said = repr(error)
+        assert time.monotonic() < end, f"{url} is not ready after {seconds} s: {said}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def serve(environment: dict[str, str], log: Path) -> Iterator[str]:
+    port = free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coordinator", "serve"],
+            env={**os.environ, **environment, "COORDINATOR_PORT": str(port)},
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            wait_until_ready(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0, f"the coordinator did not end well:\n{log.read_text()}"

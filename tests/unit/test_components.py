@@ -1,0 +1,159 @@
+"""The whole program against mocks: the arguments that matter, before any engine sees them."""
+
+import asyncio
+import base64
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import catalogue, preflight
+from components.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "p" * 40
+ENGINE = Engine("unix:///nowhere.sock", "20.10", 2**34, "inactive", manager=False, free_disk_bytes=None)
+SERVICES = ("database", "coordinator", "proxy")
+
+
+class Recorder(pulumi.runtime.Mocks):
+    def __init__(self) -> None:
+        self.seen: list[pulumi.runtime.MockResourceArgs] = []
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.seen.append(args)
+        outputs = dict(args.inputs)
+        if args.typ == "random:index/randomPassword:RandomPassword":
+            outputs["result"] = PASSWORD
+        if args.typ.endswith("SingleNodeSwarm"):
+            outputs |= {"adopted": False, "gateway_found": False, "node": "node-1"}
+        return f"{args.name}-id", outputs
+
+    def call(self, _args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(preflight, "inspect_engine", lambda _: ENGINE)
+    patch.setattr(preflight, "check_port", lambda *_: None)
+    patch.setattr(preflight, "_check_images", lambda *_: None)
+    recorder = Recorder()
+    asyncio.set_event_loop(loop := asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(recorder, project="beamops", stack="dev", preview=False)
+
+    @pulumi.runtime.test  # waits for all that the program registers
+    def run_program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    run_program()
+    yield recorder.seen
+    loop.close()
+    patch.undo()
+
+
+def of_type(stack: list[pulumi.runtime.MockResourceArgs], kind: str) -> dict[str, dict[str, Any]]:
+    return {args.name: args.inputs for args in stack if args.typ.endswith(f":{kind}") and "chapters" not in args.typ}
+
+
+def service(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> dict[str, Any]:
+    return of_type(stack, "Service")[name]
+
+
+def container(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = service(stack, name)["taskSpec"]["containerSpec"]
+    return spec
+
+
+def test_dev_has_the_chapters_that_it_needs_and_no_other(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    chapters = {args.typ.rpartition(":")[2] for args in stack if args.typ.startswith("beamops:chapters:")}
+    assert chapters == {"Plan", "Network", "Containers", "Development", "Secrets", "Swarm", "Distribution"}
+
+
+def test_dev_makes_nothing_on_aws(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    assert not [args.typ for args in stack if args.typ.startswith("aws:")]
+
+
+def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    networks = of_type(stack, "Network")
+    assert {name: network["internal"] for name, network in networks.items()} == {
+        "edge": False,
+        "app": True,
+        "data": True,
+    }
+
+    def joined(name: str) -> set[str]:
+        return {network["id"] for network in service(stack, name)["taskSpec"]["networksAdvanceds"]}
+
+    assert joined("database") == {"data-id"}
+    assert joined("coordinator") == {"app-id", "data-id"}
+    assert joined("proxy") == {"edge-id", "app-id"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> None:
+    spec = container(stack, name)
+    assert spec["readOnly"] is True
+    assert spec["capDrops"] == ["ALL"]
+    assert spec["user"] not in {"", "root", "0", "0:0"}
+    assert spec["healthcheck"]["tests"][0] == "CMD"
+    task = service(stack, name)["taskSpec"]
+    assert task["resources"]["limits"]["memoryBytes"] == task["resources"]["reservation"]["memoryBytes"] > 0
+    assert task["resources"]["limits"]["nanoCpus"] > 0
+    assert task["logDriver"]["options"] == {"max-size": "10m", "max-file": "3"}
+    assert service(stack, name)["updateConfig"]["failureAction"] == "rollback"
+    assert service(stack, name)["endpointSpec"]["mode"] == "dnsrr"
+
+
+def test_what_may_run_twice_starts_first_and_what_may_not_stops_first(
+    stack: list[pulumi.runtime.MockResourceArgs],
+) -> None:
+    orders = {name: service(stack, name)["updateConfig"]["order"] for name in SERVICES}
+    assert orders == {"database": "stop-first", "coordinator": "start-first", "proxy": "stop-first"}
+
+
+def test_the_proxy_alone_has_a_port_and_it_is_the_hosts(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    ports = {name: service(stack, name)["endpointSpec"].get("ports", []) for name in SERVICES}
+    assert ports["database"] == ports["coordinator"] == []
+    assert [(port["publishMode"], port["publishedPort"]) for port in ports["proxy"]] == [("host", 4000)]
+
+
+def test_the_password_is_nowhere_but_in_the_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    encoded = base64.b64encode(PASSWORD.encode()).decode()
+    holders = {args.name for args in stack if PASSWORD in str(args.inputs) or encoded in str(args.inputs)}
+    assert holders == {"database-password"}
+    for name in ("database", "coordinator"):
+        (secret,) = container(stack, name)["secrets"]
+        uid = container(stack, name)["user"].partition(":")[0]
+        assert (secret["fileMode"], secret["fileUid"]) == (0o400, uid)
+
+
+def test_images_are_pinned_by_content(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    images = {name: image["name"] for name, image in of_type(stack, "RemoteImage").items()}
+    assert images["postgresql"] == catalogue.POSTGRESQL.pull
+    assert "@sha256:" in images["proxy"]
+    assert images["coordinator"].startswith("beamops/coordinator:")
+    assert len(images["coordinator"].partition(":")[2]) == 32
+
+
+def test_migrations_run_again_when_they_change_and_not_with_every_image(
+    stack: list[pulumi.runtime.MockResourceArgs],
+) -> None:
+    job = of_type(stack, "Job")["migration"]
+    assert set(job["triggers"]) == {"migrations", "database"}
+    assert job["image"] not in job["triggers"].values()
+
+
+def test_everything_made_says_which_stack_it_belongs_to(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    unlabelled = [
+        args.name
+        for args in stack
+        if args.typ.startswith("docker:index/")
+        and not args.typ.endswith("RemoteImage")
+        and {"label": "beamops.stack", "value": "beamops-dev"} not in args.inputs["labels"]
+    ]
+    assert unlabelled == []

@@ -1,0 +1,33 @@
+"""The proxy's configuration repeats only what may be repeated, and has a slot for every replica."""
+
+from components.proxy import SLOTS, ProxyConfig, render_proxy
+from components.settings import CoordinatorSettings
+
+RENDERED = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz"))
+
+
+def section(name: str) -> str:
+    return RENDERED.split(f"\n{name}\n")[1].split("\n\n")[0]
+
+
+def test_a_write_without_a_key_is_never_sent_twice() -> None:
+    assert "retry-on conn-failure\n" in section("backend once") + "\n"
+    assert "default_backend once" in section("frontend public")
+
+
+def test_what_may_be_repeated_is_told_by_its_key_or_method() -> None:
+    assert "acl repeatable req.hdr(Idempotency-Key) -m found" in section("frontend public")
+    assert "retry-on conn-failure empty-response" in section("backend repeatable")
+
+
+def test_replicas_are_checked_where_they_say_that_they_are_ready() -> None:
+    for backend in ("backend once", "backend repeatable"):
+        assert "option httpchk GET /readyz" in section(backend)
+        assert f"server-template replica {SLOTS} tasks.beamops-dev-coordinator:4000" in section(backend)
+
+
+def test_there_are_slots_for_all_replicas_twice() -> None:
+    most = next(
+        limit.le for limit in CoordinatorSettings.model_fields["replicas"].metadata if hasattr(limit, "le")
+    )
+    assert most * 2 <= SLOTS

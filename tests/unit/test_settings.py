@@ -1,0 +1,97 @@
+"""A stack file is checked whole, with one line a fault that says what was given and what is allowed."""
+
+import json
+
+import pytest
+
+from components.settings import IMAGES_VARIABLE, Environment, Settings, SettingsError, read_environment, read_settings
+
+
+def read(**chapters: object) -> Settings:
+    return read_settings("dev", {f"beamops:{name}": json.dumps(value) for name, value in chapters.items()})
+
+
+def faults(**chapters: object) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        read(**chapters)
+    return refused.value.faults
+
+
+def test_an_empty_stack_file_is_a_complete_dev_environment() -> None:
+    settings = read()
+    assert settings.distribution.coordinator.replicas == 2
+    assert settings.distribution.proxy.port == 4000
+    assert settings.containers.source == "pull"
+
+
+def test_what_a_stack_file_says_wins_over_the_default() -> None:
+    assert read(distribution={"coordinator": {"replicas": 5}}).distribution.coordinator.replicas == 5
+
+
+@pytest.mark.parametrize(
+    ("chapters", "line"),
+    [
+        (
+            {"distribution": {"coordinator": {"replica": 3}}},
+            "Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
+            "allowed here: cpus, drain_seconds, memory_mib, replicas",
+        ),
+        (
+            {"distribution": {"coordinator": {"replicas": "two"}}},
+            'Pulumi.dev.yaml: beamops:distribution.coordinator.replicas: given "two", should be a valid integer',
+        ),
+        (
+            {"distribution": {"coordinator": {"replicas": 99}}},
+            "Pulumi.dev.yaml: beamops:distribution.coordinator.replicas: given 99, "
+            "should be less than or equal to 12",
+        ),
+        (
+            {"plan": "beamops"},
+            'Pulumi.dev.yaml: beamops:plan: given "beamops", '
+            "should be a group of keys: free_disk_mib, name, reserved_memory_mib",
+        ),
+        (
+            {"containers": {"source": "download"}},
+            "Pulumi.dev.yaml: beamops:containers.source: given \"download\", should be 'pull' or 'build'",
+        ),
+        (
+            {"plans": {}},
+            "Pulumi.dev.yaml: beamops:plans: unknown key; "
+            "allowed here: containers, development, distribution, plan, secrets",
+        ),
+    ],
+)
+def test_each_fault_names_file_key_given_and_allowed(chapters: dict[str, object], line: str) -> None:
+    assert faults(**chapters) == [line]
+
+
+def test_every_fault_is_told_at_once() -> None:
+    assert len(faults(plan={"nam": "x"}, secrets={"database_password_version": 0}, distribution={"proxy": 1})) == 3
+
+
+def test_a_mistyped_namespace_is_a_fault() -> None:
+    with pytest.raises(SettingsError, match="beamop:plan: unknown namespace 'beamop'"):
+        read_settings("dev", {"beamop:plan": "{}"})
+
+
+def test_providers_keep_their_own_namespaces() -> None:
+    read_settings("dev", {"docker:host": "unix:///var/run/docker.sock"})
+
+
+def test_the_environment_variable_overrides_where_images_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(IMAGES_VARIABLE, "build")
+    assert read(containers={"source": "pull"}).containers.source == "build"
+    monkeypatch.setenv(IMAGES_VARIABLE, "bake")
+    assert faults() == ["Pulumi.dev.yaml: beamops:containers.source: given \"bake\", should be 'pull' or 'build'"]
+
+
+def test_a_stack_is_named_after_its_environment() -> None:
+    assert read_environment("dev") is Environment.DEV
+    with pytest.raises(SettingsError, match="no such environment; use one of dev, staging, prod"):
+        read_environment("production")
+
+
+@pytest.mark.parametrize("stack", ["staging", "prod"])
+def test_what_needs_aws_is_refused_until_it_is_there(stack: str) -> None:
+    with pytest.raises(SettingsError, match="not yet, needs AWS"):
+        read_environment(stack)
