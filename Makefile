@@ -2,10 +2,11 @@
 STACK ?= dev
 PYTHON ?= python3.11
 VENV := .venv/.made-of-$(firstword $(shell cat requirements.lock app/pyproject.toml | sha256sum))
+SCRIPTS := images/postgresql/start.sh .ci/run
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status logs images
+.PHONY: help up preview down status logs images docs lint unit integration test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,6 +28,27 @@ logs: $(VENV) ## Show the last lines of a stack's logs
 
 images: $(VENV) ## Make the images that others are built on
 	@$(RUN) images --stack $(STACK)
+
+docs: $(VENV) ## Write the pages that are made from the code
+	@$(RUN) docs
+
+lint: $(VENV) ## Style, types, dependencies between modules, shell scripts, documents
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && echo "✓ ruff"
+	@.venv/bin/mypy --no-error-summary && echo "✓ mypy"
+	@.venv/bin/lint-imports --quiet 2>/dev/null | grep -v '^$$' || .venv/bin/lint-imports
+	@.venv/bin/shellcheck $(SCRIPTS) && echo "✓ shellcheck"
+	@.venv/bin/python -m pytest -q tests/unit/test_documents.py
+
+unit: $(VENV) ## Tests that need nothing
+	@.venv/bin/python -m pytest -q tests/unit
+
+integration: $(VENV) ## Tests on a real engine, which is started when it is missing, and then stopped again
+	@$(RUN) with-engine .venv/bin/python -m pytest -q tests/integration
+
+test: lint unit integration ## All tests
+
+lock: ## Resolve requirements.lock and app/requirements.lock anew
+	@$(RUN) lock
 
 $(VENV):
 	@command -v $(PYTHON) >/dev/null || { echo "beamops: $(PYTHON) is not on PATH; install Python 3.11" >&2; exit 1; }

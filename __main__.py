@@ -37,4 +37,6 @@ distribution = Distribution(
 pulumi.export("url", distribution.url)
 pulumi.export("engine", engine.version)
 pulumi.export("memory_mib", plan.memory_mib)
-pulumi.export("images", {"coordinator": containers.coordinator, "postgresql": containers.postgresql, "proxy": containers.proxy})
+pulumi.export(
+    "images", {"coordinator": containers.coordinator, "postgresql": containers.postgresql, "proxy": containers.proxy}
+)

@@ -1,5 +1,6 @@
 """`make up|preview|down|status|logs|images`: sets up what is missing, then does it."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -10,10 +11,13 @@ from coordinator import contract
 from rich.table import Table
 
 from cli.console import StopError, console, fail
-from cli.engine import ensure_engine
+from cli.engine import ensure_engine, stop_engine
 from cli.images import choose_source, ensure_images
+from cli.lock import lock as lock_requirements
+from cli.places import ROOT
 from cli.stack import Stack, load_settings
 from cli.toolchain import ensure_toolchain
+from components import reference
 from components.engine import EngineError, connect, engine_host
 from components.naming import STACK_LABEL, Names
 from components.settings import SettingsError
@@ -51,6 +55,34 @@ def images(stack: _Name = "dev") -> None:
     ensure_images(settings, choose_source(settings))
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def with_engine(command: list[str]) -> None:
+    """Run a command with all that tests stand on; an engine that had to be started is stopped again."""
+    settings = load_settings("dev")
+    started = ensure_engine(settings.development.engine)
+    try:
+        ensure_toolchain()
+        ensure_images(settings, choose_source(settings))
+        done = subprocess.run(command, check=False)
+    finally:
+        if started:
+            stop_engine()
+    raise SystemExit(done.returncode)
+
+
+@app.command()
+def lock() -> None:
+    """Resolve the lock files anew."""
+    lock_requirements()
+
+
+@app.command()
+def docs() -> None:
+    """Write the pages that are made from the code."""
+    (ROOT / "docs" / "configuration.md").write_text(reference.render_page())
+    (ROOT / "docs" / "settings.schema.json").write_text(reference.render_schema())
+
+
 @app.command()
 def status(stack: _Name = "dev") -> None:
     """Show the services of a stack."""
@@ -79,7 +111,9 @@ def logs(stack: _Name = "dev", tail: Annotated[int, typer.Option(min=1, max=10_0
         if not services:
             raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
         for service in services:
-            for line in b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace").splitlines():
+            for line in (
+                b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace").splitlines()
+            ):
                 console.print(f"[cyan]{service.name}[/] ", end="")
                 console.print(line, markup=False)
 

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from cli.console import StopError, step
 from cli.places import data_folder
 from components.engine import EngineError, connect, engine_host
@@ -14,8 +16,8 @@ from components.engine import EngineError, connect, engine_host
 _START_SECONDS: Final = 60
 
 
-def ensure_engine(configured: str | None) -> None:
-    """Make sure that an engine answers.
+def ensure_engine(configured: str | None) -> bool:
+    """Make sure that an engine answers; True when it had to be started.
 
     Raises:
         StopError: none does, and this machine does not let us start one.
@@ -23,7 +25,7 @@ def ensure_engine(configured: str | None) -> None:
     host = engine_host(configured)
     try:
         with connect(host):
-            return
+            return False
     except EngineError as error:
         _check_that_we_may(host, error)
     if shutil.which("dockerd") is None:
@@ -31,6 +33,26 @@ def ensure_engine(configured: str | None) -> None:
             _install()
     with step("Starting Docker"):
         _start(host)
+    return True
+
+
+def stop_engine() -> None:
+    """Stop the engine that `ensure_engine` started."""
+    if _has_systemd():
+        subprocess.run(["systemctl", "stop", "docker"], check=False, capture_output=True)
+        return
+    engine = psutil.Process(int(_pid_file().read_text()))
+    engine.terminate()
+    engine.wait(_START_SECONDS)
+    _pid_file().unlink()
+
+
+def _has_systemd() -> bool:
+    return Path("/run/systemd/system").exists()
+
+
+def _pid_file() -> Path:
+    return data_folder() / "dockerd.pid"
 
 
 def _check_that_we_may(host: str, error: EngineError) -> None:
@@ -55,14 +77,14 @@ def _install() -> None:
 
 def _start(host: str) -> None:
     log = data_folder() / "dockerd.log"
-    if Path("/run/systemd/system").exists():
+    if _has_systemd():
         subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True)
     else:
         with log.open("ab") as output:
             engine = subprocess.Popen(
                 ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-        (data_folder() / "dockerd.pid").write_text(str(engine.pid))
+        _pid_file().write_text(str(engine.pid))
     end = time.monotonic() + _START_SECONDS
     while True:
         try:

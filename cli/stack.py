@@ -90,8 +90,10 @@ class Stack:
         with _left_to_pulumi():
             done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
         if done.returncode:
-            raise StopError(f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
-                            f"Nothing is lost: mend the cause and run it again, it goes on from there")
+            raise StopError(
+                f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
+                f"Nothing is lost: mend the cause and run it again, it goes on from there"
+            )
 
     def _ask(self, *arguments: str, folder: Path = ROOT, given: str | None = None) -> str:
         done = subprocess.run(
@@ -146,7 +148,7 @@ class Stack:
         """Remove what was made and not noted; never a volume, whose creation may be repeated without harm."""
         name = resource.get("inputs", {}).get("name")
         with connect(self._engine) as client:
-            kinds = {
+            kinds: dict[str, Any] = {
                 "docker:index/service:Service": client.services,
                 "docker:index/network:Network": client.networks,
                 "docker:index/secret:Secret": client.secrets,

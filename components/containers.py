@@ -35,9 +35,7 @@ class Containers(Chapter):
         self.coordinator = self._build(
             "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)
         )
-        self.register_outputs(
-            {"postgresql": self.postgresql, "proxy": self.proxy, "coordinator": self.coordinator}
-        )
+        self.register_outputs({"postgresql": self.postgresql, "proxy": self.proxy, "coordinator": self.coordinator})
 
     def _third_party(self, image: Image, source: Source) -> pulumi.Output[str]:
         if source == "build":

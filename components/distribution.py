@@ -41,9 +41,7 @@ class Distribution(Chapter):
 
     number = 9
 
-    def __init__(
-        self, names: Names, args: DistributionArgs, options: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, names: Names, args: DistributionArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         self._args = args
         self.database = self._make_database()

@@ -115,7 +115,8 @@ def _service_exists(host: str, name: str) -> bool:
 
 def _holder(port: int) -> str:
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        address = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and address and address.port == port and connection.pid:
             return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""
 

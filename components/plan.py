@@ -7,7 +7,7 @@ import pulumi
 from components.chapter import Chapter
 from components.engine import Engine
 from components.naming import Names
-from components.settings import DistributionSettings, PlanSettings
+from components.settings import DistributionSettings, PlanSettings, SettingsError
 
 MIB = 1024 * 1024
 
@@ -42,8 +42,12 @@ def memory_needed(distribution: DistributionSettings) -> int:
     )
 
 
-def check_budget(args: PlanArgs) -> list[str]:
-    """One line for each thing of which the engine has too little."""
+def check_budget(args: PlanArgs) -> None:
+    """Make sure that the engine can carry the plan.
+
+    Raises:
+        SettingsError: one line for each thing of which it has too little.
+    """
     faults = []
     needed = memory_needed(args.distribution) + args.settings.reserved_memory_mib
     present = args.engine.memory_bytes // MIB
@@ -58,4 +62,5 @@ def check_budget(args: PlanArgs) -> list[str]:
             f"too little disk: {free // MIB} MiB are free where the engine keeps images, "
             f"{args.settings.free_disk_mib} are needed; make room, or lower beamops:plan.free_disk_mib"
         )
-    return faults
+    if faults:
+        raise SettingsError(faults)

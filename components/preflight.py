@@ -20,9 +20,7 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
         read_environment(stack)
         settings = read_settings(stack, pulumi.runtime.config.CONFIG.get())
         engine = inspect_engine(engine_host(settings.development.engine))
-        faults = check_budget(PlanArgs(settings.plan, settings.distribution, engine))
-        if faults:
-            raise SettingsError(faults)
+        check_budget(PlanArgs(settings.plan, settings.distribution, engine))
         names = Names(settings.plan.name, stack)
         check_port(engine.host, settings.distribution.proxy.port, names.of("proxy"))
         _check_images(engine.host, settings)

@@ -72,7 +72,13 @@ class SingleNodeSwarm(dynamic.Resource, module="docker", name="SingleNodeSwarm")
     node: pulumi.Output[str]
 
     def __init__(self, name: str, *, host: str, advertise_address: str, opts: pulumi.ResourceOptions) -> None:
-        values = {"host": host, "advertise_address": advertise_address, "adopted": None, "gateway_found": None, "node": None}
+        values = {
+            "host": host,
+            "advertise_address": advertise_address,
+            "adopted": None,
+            "gateway_found": None,
+            "node": None,
+        }
         super().__init__(_SwarmProvider(), name, values, opts)
 
 
@@ -151,7 +157,7 @@ class _JobProvider(dynamic.ResourceProvider):
 class Job(dynamic.Resource, module="docker", name="Job"):
     """A container that runs once on the swarm and has to succeed; again when `triggers` change."""
 
-    def __init__(  # noqa: PLR0913 - a container's description
+    def __init__(
         self,
         name: str,
         *,
@@ -189,9 +195,7 @@ def _run_job(props: dict[str, Any]) -> None:
             user=props["user"],
             read_only=True,
             cap_drop=["ALL"],
-            secrets=[
-                SecretReference(props["secret_id"], props["secret_name"], props["secret_file"], uid, uid, 0o400)
-            ],
+            secrets=[SecretReference(props["secret_id"], props["secret_name"], props["secret_file"], uid, uid, 0o400)],
             labels=props["labels"],
         )
         template = TaskTemplate(

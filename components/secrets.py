@@ -39,7 +39,8 @@ class Secrets(Chapter):
             docker.SecretArgs(
                 # Secrets cannot change: the swarm that holds it and its version are part of its name.
                 name=pulumi.Output.concat(
-                    names.of(f"database-password-v{version}-"), pulumi.Output.from_input(args.swarm).apply(lambda id_: id_[:8])
+                    names.of(f"database-password-v{version}-"),
+                    pulumi.Output.from_input(args.swarm).apply(lambda id_: id_[:8]),
                 ),
                 data=password.result.apply(lambda value: base64.b64encode(value.encode()).decode()),
                 labels=[docker.SecretLabelArgs(label=key, value=value) for key, value in labels.items()],

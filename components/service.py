@@ -7,7 +7,7 @@ need no IPVS and keep the caller's address.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pulumi
 import pulumi_docker as docker
@@ -53,7 +53,7 @@ class ServiceSpec:
 
 def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
     """The provider's arguments for a service."""
-    change = {
+    change: dict[str, Any] = {
         "parallelism": 1,
         "delay": "0s",
         "order": spec.order,

@@ -11,11 +11,13 @@ import msgspec
 import structlog
 from litestar import Litestar, Request, Response, Router, get, post
 from litestar.datastructures import State
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter
 
 from coordinator import problems, telemetry, work
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
@@ -81,7 +83,7 @@ async def submit_work(
 
 
 @get("/work")
-async def list_work(  # noqa: PLR0913 - one filter a column
+async def list_work(
     state: State,
     status: FromQuery[Status | None] = None,
     team: _Filter = None,
@@ -123,7 +125,10 @@ async def claim_work(
 
 @post("/work/{item:str}/renew", responses={200: ResponseSpec(Claim, description="The claim, extended")})
 async def renew_work(
-    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Renewal], idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State],
+    item: FromPath[str],
+    data: JSONBody[Renewal],
+    idempotency_key: _IdempotencyKey = None,
 ) -> Response[bytes]:
     """Extend a lease, and note progress."""
     return await _write(request, idempotency_key, 200, lambda transaction: work.renew(transaction, item, data))
@@ -131,7 +136,10 @@ async def renew_work(
 
 @post("/work/{item:str}/complete", responses={200: ResponseSpec(WorkItem, description="The item, completed")})
 async def complete_work(
-    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Completion], idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State],
+    item: FromPath[str],
+    data: JSONBody[Completion],
+    idempotency_key: _IdempotencyKey = None,
 ) -> Response[bytes]:
     """Finish a work item."""
     return await _finish(
@@ -144,7 +152,10 @@ async def complete_work(
 
 @post("/work/{item:str}/fail", responses={200: ResponseSpec(WorkItem, description="The item, ready again or failed")})
 async def fail_work(
-    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Failure], idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State],
+    item: FromPath[str],
+    data: JSONBody[Failure],
+    idempotency_key: _IdempotencyKey = None,
 ) -> Response[bytes]:
     """Say that the work could not be done."""
     return await _finish(
@@ -154,7 +165,10 @@ async def fail_work(
 
 @post("/work/{item:str}/release", responses={200: ResponseSpec(WorkItem, description="The item, ready again")})
 async def release_work(
-    request: Request[Any, Any, State], item: FromPath[str], data: JSONBody[Release], idempotency_key: _IdempotencyKey = None
+    request: Request[Any, Any, State],
+    item: FromPath[str],
+    data: JSONBody[Release],
+    idempotency_key: _IdempotencyKey = None,
 ) -> Response[bytes]:
     """Give a work item back undone."""
     return await _write(request, idempotency_key, 200, lambda transaction: work.release(transaction, item, data))
@@ -163,7 +177,7 @@ async def release_work(
 async def _finish(
     request: Request[Any, Any, State],
     key: str | None,
-    counter: telemetry.Counter,
+    counter: Counter,
     change: Callable[[Transaction], Awaitable[WorkItem]],
 ) -> Response[bytes]:
     done: list[WorkItem] = []
@@ -220,7 +234,7 @@ def _log_requests(app: ASGIApp) -> ASGIApp:
     quiet = {LIVE_PATH, READY_PATH, METRICS_PATH}
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in quiet:
+        if scope["type"] != ScopeType.HTTP or scope["path"] in quiet:
             await app(scope, receive, send)
             return
         begin = time.perf_counter()
@@ -250,7 +264,7 @@ def close_connections_when_draining(app: ASGIApp, lifecycle: Lifecycle) -> ASGIA
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await app(scope, receive, sent if scope["type"] == "http" else send)
+        await app(scope, receive, sent if scope["type"] == ScopeType.HTTP else send)
 
     return draining
 
@@ -277,8 +291,16 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             Router(
                 "/v1",
                 route_handlers=[
-                    submit_work, list_work, get_work, claim_work, renew_work, complete_work, fail_work, release_work,
-                    register_agent, list_agents,
+                    submit_work,
+                    list_work,
+                    get_work,
+                    claim_work,
+                    renew_work,
+                    complete_work,
+                    fail_work,
+                    release_work,
+                    register_agent,
+                    list_agents,
                 ],
             ),
             live,

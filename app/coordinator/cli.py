@@ -29,7 +29,9 @@ from coordinator.model import (
     WorkItem,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Work for a thousand agents, never given twice.", pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, help="Work for a thousand agents, never given twice.", pretty_exceptions_enable=False
+)
 work = typer.Typer(no_args_is_help=True, help="Submit, claim and finish work items.")
 agent = typer.Typer(no_args_is_help=True, help="Register and list agents.")
 app.add_typer(work, name="work")
@@ -68,7 +70,7 @@ def migrate(
 
 
 @work.command("submit")
-def submit_work(  # noqa: PLR0913 - one option a field
+def submit_work(
     type: Annotated[str, typer.Argument(help="What kind of work it is.")],  # noqa: A002
     title: Annotated[str, typer.Argument()],
     description: Annotated[str, typer.Option()] = "",
@@ -84,15 +86,23 @@ def submit_work(  # noqa: PLR0913 - one option a field
 ) -> None:
     """Submit a work item."""
     submission = Submission(
-        type, title, description, priority, team, label or [], skill or [], points,
-        _document("--payload", payload), max_attempts,
+        type,
+        title,
+        description,
+        priority,
+        team,
+        label or [],
+        skill or [],
+        points,
+        _document("--payload", payload),
+        max_attempts,
     )
     with _client(url) as client:
         _show_items([client.submit(submission)], as_json)
 
 
 @work.command("claim")
-def claim_work(  # noqa: PLR0913
+def claim_work(
     agent: Annotated[str, typer.Option(help="Who claims.")],
     id: Annotated[str | None, typer.Option(help="One work item, by its id.")] = None,  # noqa: A002
     team: Annotated[str | None, typer.Option()] = None,
@@ -109,7 +119,7 @@ def claim_work(  # noqa: PLR0913
 
 
 @work.command("renew")
-def renew_work(  # noqa: PLR0913
+def renew_work(
     item: str,
     token: _Token,
     lease: _Lease = LEASE_SECONDS_DEFAULT,
@@ -132,7 +142,7 @@ def complete_work(
 
 
 @work.command("fail")
-def fail_work(  # noqa: PLR0913
+def fail_work(
     item: str,
     token: _Token,
     reason: Annotated[str, typer.Option()],
@@ -160,7 +170,7 @@ def show_work(item: str, url: _Url = _HOME) -> None:
 
 
 @work.command("list")
-def list_work(  # noqa: PLR0913
+def list_work(
     status: Annotated[Status | None, typer.Option()] = None,
     team: Annotated[str | None, typer.Option()] = None,
     type: Annotated[str | None, typer.Option()] = None,  # noqa: A002
@@ -176,7 +186,7 @@ def list_work(  # noqa: PLR0913
 
 
 @agent.command("register")
-def register_agent(  # noqa: PLR0913
+def register_agent(
     name: str,
     team: Annotated[str | None, typer.Option()] = None,
     skill: Annotated[list[str] | None, typer.Option(help="May be given more than once.")] = None,
@@ -247,20 +257,26 @@ def _print_json(value: Any) -> None:
     typer.echo(msgspec.json.encode(value))
 
 
-def _show_items(items: list[WorkItem], as_json: bool) -> None:  # noqa: FBT001
+def _show_items(items: list[WorkItem], as_json: bool) -> None:
     if as_json:
         _print_json(items)
         return
     table = Table("id", "status", "priority", "type", "title", "team", "agent", "attempt")
     for item in items:
         table.add_row(
-            item.id, item.status, item.priority, item.type, item.title, item.team, item.agent,
+            item.id,
+            item.status,
+            item.priority,
+            item.type,
+            item.title,
+            item.team,
+            item.agent,
             f"{item.attempt}/{item.max_attempts}",
         )
     _print_table(table, "no work items")
 
 
-def _show_claims(claims: list[Claim], as_json: bool) -> None:  # noqa: FBT001
+def _show_claims(claims: list[Claim], as_json: bool) -> None:
     if as_json:
         _print_json(claims)
         return
@@ -273,14 +289,18 @@ def _show_claims(claims: list[Claim], as_json: bool) -> None:  # noqa: FBT001
     _print_table(table, "no work fits: nothing claimed")
 
 
-def _show_agents(agents: list[Agent], as_json: bool) -> None:  # noqa: FBT001
+def _show_agents(agents: list[Agent], as_json: bool) -> None:
     if as_json:
         _print_json(agents)
         return
     table = Table("name", "team", "skills", "claimed", "last seen")
     for one in agents:
         table.add_row(
-            one.name, one.team, " ".join(one.skills), f"{one.claimed}/{one.capacity}", f"{one.last_seen_at:%H:%M:%S} UTC"
+            one.name,
+            one.team,
+            " ".join(one.skills),
+            f"{one.claimed}/{one.capacity}",
+            f"{one.last_seen_at:%H:%M:%S} UTC",
         )
     _print_table(table, "no agents")
 

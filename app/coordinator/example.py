@@ -8,7 +8,9 @@ from coordinator.settings import Settings
 from coordinator.store import open_store
 
 _EXAMPLES: Final = (
-    Submission("review", "Review the pull request that adds retries", priority=Priority.HIGH, team="platform", points=3),
+    Submission(
+        "review", "Review the pull request that adds retries", priority=Priority.HIGH, team="platform", points=3
+    ),
     Submission("build", "Build the release candidate", team="platform", points=2),
     Submission("docs", "Write down how a lease ends", priority=Priority.LOW, team="writers"),
 )

@@ -21,7 +21,9 @@ def reject(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str
     """A request that is wrong before the domain sees it: body, parameter, path or method."""
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException):
-        faults = [f"{fault['key']}: {fault['message']}" if fault.get("key") else fault["message"] for fault in _extra(error)]
+        faults = [
+            f"{fault['key']}: {fault['message']}" if fault.get("key") else fault["message"] for fault in _extra(error)
+        ]
         return _problem(status, "invalid_request", "Request is not valid", "; ".join(faults) or error.detail)
     return _problem(status, status.name.lower(), status.phrase, error.detail)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from types import FrameType
 
 import structlog
@@ -24,9 +25,9 @@ class _DrainingServer(uvicorn.Server):
         self._seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)  # type: ignore[arg-type]
+        await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
         if self.should_exit:
@@ -49,7 +50,7 @@ def serve(settings: Settings) -> None:
         schema.migrate(settings)
     lifecycle = Lifecycle()
     config = uvicorn.Config(
-        close_connections_when_draining(create_app(settings, lifecycle), lifecycle),  # type: ignore[arg-type]
+        close_connections_when_draining(create_app(settings, lifecycle), lifecycle),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

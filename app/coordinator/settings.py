@@ -11,7 +11,7 @@ from coordinator import contract
 
 
 class Settings(BaseSettings):
-    """What a coordinator needs to know before it starts; each field is an environment variable COORDINATOR_…"""
+    """What a coordinator needs to know before it starts; COORDINATOR_HOST is the field `host`, and so on."""
 
     model_config = SettingsConfigDict(env_prefix="COORDINATOR_", extra="ignore")
 

@@ -61,7 +61,7 @@ async def get_item(transaction: Transaction, item: str) -> WorkItem:
     return read_item(row)
 
 
-async def list_items(  # noqa: PLR0913 - one filter a column
+async def list_items(
     transaction: Transaction,
     *,
     status: Status | None,
@@ -133,9 +133,7 @@ async def renew(transaction: Transaction, item: str, renewal: Renewal) -> Claim:
 
 async def complete(transaction: Transaction, item: str, completion: Completion) -> WorkItem:
     """Finish a work item. Raises as `renew` does."""
-    row = await transaction.row(
-        "complete_item", id=item, token=completion.token, result=_encode(completion.result)
-    )
+    row = await transaction.row("complete_item", id=item, token=completion.token, result=_encode(completion.result))
     return await _record(transaction, "completed", await _held(transaction, item, row))
 
 

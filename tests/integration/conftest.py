@@ -1,5 +1,6 @@
 """What integration tests stand on: the engine, its images, PostgreSQL in a container, coordinators as processes."""
 
+import asyncio
 import os
 import secrets
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import asyncpg
 import docker
 import pytest
 
@@ -65,7 +67,7 @@ def postgresql(
             str(password): {"bind": "/run/secrets/database_password", "mode": "ro"},
             str(ROOT / "images" / "postgresql" / "start.sh"): {"bind": "/etc/beamops/start.sh", "mode": "ro"},
         },
-        ports={"5432/tcp": ("127.0.0.1", None)},
+        ports={"5432/tcp": ("127.0.0.1", 0)},
     )
     try:
         end = time.monotonic() + 60
@@ -94,14 +96,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 
 
 def _make_database(server: str, password: Path) -> str:
-    import asyncio  # noqa: PLC0415
-
-    import asyncpg  # noqa: PLC0415
-
+    secret = password.read_text()
     name = f"test_{secrets.token_hex(4)}"
 
     async def make() -> None:
-        connection = await asyncpg.connect(f"{server}/coordinator", password=password.read_text())
+        connection = await asyncpg.connect(f"{server}/coordinator", password=secret)
         await connection.execute(f"CREATE DATABASE {name}")
         await connection.close()
 

@@ -57,8 +57,10 @@ def deployment(
 ) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("checkout")
     for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, folder / name, **({"ignore": ignored} if (ROOT / name).is_dir() else {}))
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copyfile(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     (state := folder / "state").mkdir()
     name, port = f"t{secrets.token_hex(3)}", free_port()
@@ -72,7 +74,9 @@ def deployment(
     patch = pytest.MonkeyPatch()
     for key, value in environment.items():
         patch.setenv(key, value)
-    stack = automation.create_stack("dev", work_dir=str(folder), opts=automation.LocalWorkspaceOptions(env_vars=environment))
+    stack = automation.create_stack(
+        "dev", work_dir=str(folder), opts=automation.LocalWorkspaceOptions(env_vars=environment)
+    )
     made = Deployment(folder, name, port, stack)
     made.configure(plan={"name": name}, distribution={"proxy": {"port": port}})
     before = engine.info()["Swarm"]["LocalNodeState"]
@@ -80,9 +84,6 @@ def deployment(
     stack.destroy()
     assert engine.info()["Swarm"]["LocalNodeState"] == before
     patch.undo()
-
-
-ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
 def names(found: list[Any], name: str) -> list[str]:
@@ -103,12 +104,14 @@ def test_no_secret_is_in_the_state_or_in_what_the_engine_shows(
     deployment: Deployment, engine: docker.DockerClient
 ) -> None:
     (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"})
-    password = database.exec_run(["cat", "/run/secrets/database_password"]).output.decode()
+    printed = database.exec_run(["cat", "/run/secrets/database_password"]).output
+    assert isinstance(printed, bytes)
+    password = printed.decode()
     assert len(password) == 40
     state = "".join(file.read_text() for file in (deployment.folder / "state").rglob("*.json"))
-    shown = json.dumps([engine.api.inspect_container(one.id) for one in engine.containers.list()])
+    shown = json.dumps([one.attrs for one in engine.containers.list()])
     shown += json.dumps([service.attrs for service in engine.services.list()])
-    logs = b"".join(one.logs() for one in engine.containers.list() if deployment.name in one.name).decode()
+    logs = b"".join(one.logs() for one in engine.containers.list() if deployment.name in str(one.name)).decode()
     for place, text in (("state", state), ("engine", shown), ("logs", logs)):
         assert password not in text, place
 
@@ -179,9 +182,7 @@ def test_the_proxys_own_restart_is_the_one_gap(deployment: Deployment) -> None:
     assert load.gap_seconds < 15, load.report()
 
 
-def test_destroy_leaves_nothing(
-    deployment: Deployment, engine: docker.DockerClient, swarm_before: str
-) -> None:
+def test_destroy_leaves_nothing(deployment: Deployment, engine: docker.DockerClient, swarm_before: str) -> None:
     deployment.stack.destroy(on_output=print)
     assert engine.info()["Swarm"]["LocalNodeState"] == swarm_before
     listings: list[Callable[[], list[Any]]] = [engine.networks.list, engine.volumes.list]

@@ -32,8 +32,8 @@ class Recorder(pulumi.runtime.Mocks):
             outputs |= {"adopted": False, "gateway_found": False, "node": "node-1"}
         return f"{args.name}-id", outputs
 
-    def call(self, _args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(f"the program looks nothing up, but called {args.token}")
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,10 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     pulumi.runtime.set_mocks(recorder, project="beamops", stack="dev", preview=False)
 
-    @pulumi.runtime.test  # waits for all that the program registers
     def run_program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"))
 
-    run_program()
+    pulumi.runtime.test(run_program)()  # waits for all that the program registers
     yield recorder.seen
     loop.close()
     patch.undo()

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import pytest
+
 from components.engine import Engine
 from components.plan import MIB, PlanArgs, check_budget, memory_needed
-from components.settings import CoordinatorSettings, DistributionSettings, PlanSettings
+from components.settings import CoordinatorSettings, DistributionSettings, PlanSettings, SettingsError
 
 ENGINE = Engine("unix:///x", "20.10", 8192 * MIB, "inactive", manager=False, free_disk_bytes=10_000 * MIB)
 ARGS = PlanArgs(PlanSettings(), DistributionSettings(), ENGINE)
@@ -18,12 +20,14 @@ def test_an_update_needs_room_for_one_replica_more() -> None:
 
 
 def test_a_plan_that_fits_has_no_fault() -> None:
-    assert check_budget(ARGS) == []
+    check_budget(ARGS)
 
 
 def test_too_little_memory_and_disk_are_two_lines_that_say_what_to_do() -> None:
     engine = dataclasses.replace(ENGINE, memory_bytes=1024 * MIB, free_disk_bytes=100 * MIB)
-    memory, disk = check_budget(dataclasses.replace(ARGS, engine=engine))
+    with pytest.raises(SettingsError) as refused:
+        check_budget(dataclasses.replace(ARGS, engine=engine))
+    memory, disk = refused.value.faults
     assert "needs 1920 MiB" in memory
     assert "the engine has 1024" in memory
     assert "lower beamops:distribution.coordinator.replicas" in memory
@@ -31,4 +35,4 @@ def test_too_little_memory_and_disk_are_two_lines_that_say_what_to_do() -> None:
 
 
 def test_the_disk_of_a_distant_engine_is_not_guessed() -> None:
-    assert check_budget(dataclasses.replace(ARGS, engine=dataclasses.replace(ENGINE, free_disk_bytes=None))) == []
+    check_budget(dataclasses.replace(ARGS, engine=dataclasses.replace(ENGINE, free_disk_bytes=None)))

@@ -27,7 +27,5 @@ def test_replicas_are_checked_where_they_say_that_they_are_ready() -> None:
 
 
 def test_there_are_slots_for_all_replicas_twice() -> None:
-    most = next(
-        limit.le for limit in CoordinatorSettings.model_fields["replicas"].metadata if hasattr(limit, "le")
-    )
+    most = next(limit.le for limit in CoordinatorSettings.model_fields["replicas"].metadata if hasattr(limit, "le"))
     assert most * 2 <= SLOTS

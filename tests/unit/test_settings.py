@@ -33,8 +33,10 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
     [
         (
             {"distribution": {"coordinator": {"replica": 3}}},
-            "Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
-            "allowed here: cpus, drain_seconds, memory_mib, replicas",
+            (
+                "Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
+                "allowed here: cpus, drain_seconds, memory_mib, replicas"
+            ),
         ),
         (
             {"distribution": {"coordinator": {"replicas": "two"}}},
@@ -42,13 +44,14 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
         ),
         (
             {"distribution": {"coordinator": {"replicas": 99}}},
-            "Pulumi.dev.yaml: beamops:distribution.coordinator.replicas: given 99, "
-            "should be less than or equal to 12",
+            "Pulumi.dev.yaml: beamops:distribution.coordinator.replicas: given 99, should be less than or equal to 12",
         ),
         (
             {"plan": "beamops"},
-            'Pulumi.dev.yaml: beamops:plan: given "beamops", '
-            "should be a group of keys: free_disk_mib, name, reserved_memory_mib",
+            (
+                'Pulumi.dev.yaml: beamops:plan: given "beamops", '
+                "should be a group of keys: free_disk_mib, name, reserved_memory_mib"
+            ),
         ),
         (
             {"containers": {"source": "download"}},
@@ -56,8 +59,10 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
         ),
         (
             {"plans": {}},
-            "Pulumi.dev.yaml: beamops:plans: unknown key; "
-            "allowed here: containers, development, distribution, plan, secrets",
+            (
+                "Pulumi.dev.yaml: beamops:plans: unknown key; "
+                "allowed here: containers, development, distribution, plan, secrets"
+            ),
         ),
     ],
 )

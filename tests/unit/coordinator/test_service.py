@@ -64,7 +64,7 @@ async def test_a_fault_of_ours_tells_the_caller_nothing(
 
 
 def test_without_authentication_it_stays_on_this_machine() -> None:
-    with pytest.raises(ValidationError, match="listen on 127.0.0.1, or set COORDINATOR_TRUST_NETWORK=true"):
+    with pytest.raises(ValidationError, match=r"listen on 127\.0\.0\.1, or set COORDINATOR_TRUST_NETWORK=true"):
         Settings(host="0.0.0.0")
     assert Settings(host="0.0.0.0", trust_network=True).trust_network
 
@@ -90,10 +90,7 @@ def test_every_log_line_is_one_json_object() -> None:
     with redirect_stdout(output):
         telemetry.configure_logs()
         logging.getLogger("elsewhere").warning("two\nlines")
-        try:
-            raise ValueError("broken")
-        except ValueError:
-            logging.getLogger("elsewhere").exception("with a trace")
+        logging.getLogger("elsewhere").error("with a trace", exc_info=ValueError("broken"))
     logging.getLogger().handlers[:] = handlers
     first, second = map(json.loads, output.getvalue().splitlines())
     assert (first["event"], first["level"]) == ("two\nlines", "warning")

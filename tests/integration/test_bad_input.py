@@ -1,0 +1,180 @@
+"""What a person may get wrong, through the command that they type: one line that says what and what to do."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+
+from cli.console import StopError
+from cli.images import ensure_images
+from cli.toolchain import Toolchain
+from components import catalogue
+from components.containers import ROOT, Source
+from components.settings import Settings
+from tests.servers import free_port, wait_until_ready
+
+
+@dataclass
+class User:
+    """Somebody with a data folder and a stack file of their own."""
+
+    folder: Path
+    source: Source
+    port: int
+
+    def configure(self, **chapters: Any) -> None:
+        name = {"plan": {"name": f"t{self.folder.name[-6:].replace('_', 'x').lower()}"}}
+        content = {"config": {f"beamops:{key}": value for key, value in {**name, **chapters}.items()}}
+        self.stack_file.write_text(yaml.safe_dump(content))
+
+    @property
+    def stack_file(self) -> Path:
+        return self.folder / "Pulumi.dev.yaml"
+
+    def start(self, command: str, stack: str = "dev", **variables: str) -> "subprocess.Popen[str]":
+        environment = {
+            **os.environ,
+            "XDG_DATA_HOME": str(self.folder),
+            "BEAMOPS_STACK_FILE": str(self.stack_file),
+            "BEAMOPS_IMAGES": self.source,
+            **variables,
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", command, "--stack", stack],
+            cwd=ROOT, env=environment, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, command: str, stack: str = "dev", **variables: str) -> tuple[int, str]:
+        process = self.start(command, stack, **variables)
+        output, _ = process.communicate(timeout=400)
+        return process.returncode, output
+
+    def refused(self, command: str, stack: str = "dev", **variables: str) -> str:
+        code, output = self.run(command, stack, **variables)
+        assert code == 1, output
+        assert "Traceback" not in output
+        return output
+
+
+@pytest.fixture
+def user(tmp_path: Path, source: Source, toolchain: Toolchain) -> User:  # noqa: ARG001 - built before it is timed
+    user = User(tmp_path, source, free_port())
+    user.configure(distribution={"proxy": {"port": user.port}})
+    return user
+
+
+def test_an_unknown_key_and_a_wrong_type_are_a_line_each(user: User) -> None:
+    user.configure(distribution={"coordinator": {"replica": 3}, "proxy": {"port": "http"}})
+    assert user.refused("up").splitlines() == [
+        "beamops: Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
+        "allowed here: cpus, drain_seconds, memory_mib, replicas",
+        'beamops: Pulumi.dev.yaml: beamops:distribution.proxy.port: given "http", should be a valid integer',
+    ]
+
+
+def test_a_stack_file_that_is_not_yaml_is_one_line(user: User) -> None:
+    user.stack_file.write_text("config: {")
+    (line,) = user.refused("up").splitlines()
+    assert line.startswith("beamops: Pulumi.dev.yaml: not YAML: ")
+
+
+@pytest.mark.parametrize(
+    ("stack", "line"),
+    [
+        ("production", "beamops: stack production: there is no such environment; use one of dev, staging, prod"),
+        ("staging", "beamops: stack staging: not yet, needs AWS; use dev"),
+        ("prod", "beamops: stack prod: not yet, needs AWS; use dev"),
+    ],
+)
+def test_a_stack_that_cannot_be_deployed_is_one_line(user: User, stack: str, line: str) -> None:
+    assert user.refused("up", stack).splitlines() == [line]
+
+
+def test_an_engine_that_does_not_answer_is_one_line(user: User) -> None:
+    (line,) = user.refused("up", DOCKER_HOST=f"unix://{user.folder}/none.sock").splitlines()
+    assert line.startswith(f"beamops: no Docker Engine answers at unix://{user.folder}/none.sock")
+    assert line.endswith("start it, or set DOCKER_HOST to one that runs")
+
+
+def error_lines(output: str) -> list[str]:
+    return [line.strip() for line in output.splitlines() if line.strip().startswith("error:")]
+
+
+def test_a_port_that_is_taken_stops_the_run_before_anything_is_made(user: User, engine: docker.DockerClient) -> None:
+    before = engine.info()["Swarm"]["LocalNodeState"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", user.port))
+        taken.listen()
+        output = user.refused("up")
+    assert f"port {user.port} is taken by " in output
+    assert "set beamops:distribution.proxy.port to another" in output
+    assert engine.info()["Swarm"]["LocalNodeState"] == before
+
+
+def test_too_little_memory_and_disk_stop_the_run_before_anything_is_made(user: User) -> None:
+    user.configure(plan={"reserved_memory_mib": 10**7, "free_disk_mib": 10**9})
+    output = user.refused("up")
+    assert "too little memory: the plan needs" in output
+    assert "too little disk:" in output
+
+
+def test_an_image_that_cannot_be_pulled_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, engine: docker.DockerClient
+) -> None:
+    nowhere = f"127.0.0.1:1/python@sha256:{'0' * 64}"
+    monkeypatch.setattr(catalogue, "PYTHON", replace(catalogue.PYTHON, pull=nowhere))
+    with pytest.raises(StopError, match="where no registry answers, set BEAMOPS_IMAGES=build") as refused:
+        ensure_images(Settings(), "pull")
+    assert len(str(refused.value).splitlines()) == 1
+    assert not engine.images.list("127.0.0.1:1/python")
+
+
+@pytest.fixture
+def cleaned(user: User) -> Iterator[User]:
+    yield user
+    code, output = user.run("down")
+    assert code == 0, output
+
+
+def service_exists(engine: docker.DockerClient, part: str, user: User) -> bool:
+    if engine.info()["Swarm"]["LocalNodeState"] != "active":
+        return False
+    stack = f"{yaml.safe_load(user.stack_file.read_text())['config']['beamops:plan']['name']}-dev"
+    return any(service.name == f"{stack}-{part}" for service in engine.services.list())
+
+
+def test_a_run_that_is_cut_off_goes_on_when_it_is_started_again(cleaned: User, engine: docker.DockerClient) -> None:
+    user = cleaned
+    for cut in (signal.SIGKILL, signal.SIGINT):
+        part = "database" if cut is signal.SIGKILL else "coordinator"
+        process = user.start("up")
+        end = time.monotonic() + 300
+        while not service_exists(engine, part, user):
+            assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
+            time.sleep(0.05)
+        os.killpg(process.pid, cut)
+        output, _ = process.communicate(timeout=200)
+        print(output)
+        assert process.returncode != 0
+    code, output = user.run("up")
+    print(output)
+    assert code == 0, output
+    wait_until_ready(f"http://127.0.0.1:{user.port}")
+
+    wrong = user.refused("up", PULUMI_CONFIG_PASSPHRASE=secrets.token_hex(4))
+    (line,) = (line for line in wrong.splitlines() if line.startswith("beamops:"))
+    assert line.startswith("beamops: the passphrase is not the one")
+    assert (user.folder / "beamops" / "passphrase").stat().st_mode & 0o777 == 0o600
+    assert ROOT.joinpath("Pulumi.dev.yaml").read_text().count("encryptionsalt") == 0

@@ -1,0 +1,43 @@
+"""Documents say what the code says, and what they point at is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from coordinator.cli import app
+from typer.main import get_command
+
+from components.reference import render_page, render_schema
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("configuration.md", render_page()), ("settings.schema.json", render_schema())]
+)
+def test_the_settings_reference_is_fresh(file: str, content: str) -> None:
+    assert (ROOT / "docs" / file).read_text() == content, f"docs/{file} is stale: run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_coordinator_command_that_is_shown_exists(page: Path) -> None:
+    command = get_command(app)
+    for shown in re.findall(r"\bcoordinator ((?:work|agent) [a-z]+|serve|migrate)\b", page.read_text()):
+        found = command
+        for word in shown.split():
+            found = found.commands[word]  # type: ignore[attr-defined]
