@@ -199,8 +199,16 @@ def _stale_locks(backend: str, stack: str) -> bool:
     folder = Path(backend.removeprefix("file://")) / ".pulumi" / "locks" / "organization" / _PROJECT / stack
     locks = [json.loads(lock.read_text()) for lock in folder.glob("*.json")] if folder.exists() else []
     return bool(locks) and all(
-        lock["hostname"] == socket.gethostname() and not psutil.pid_exists(lock["pid"]) for lock in locks
+        lock["hostname"] == socket.gethostname() and not _pulumi_runs(lock["pid"]) for lock in locks
     )
+
+
+def _pulumi_runs(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("pulumi")
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _explain(error: str) -> str:
