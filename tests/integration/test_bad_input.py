@@ -78,8 +78,10 @@ def user(tmp_path: Path, source: Source, toolchain: Toolchain) -> User:  # noqa:
 def test_an_unknown_key_and_a_wrong_type_are_a_line_each(user: User) -> None:
     user.configure(distribution={"coordinator": {"replica": 3}, "proxy": {"port": "http"}})
     assert user.refused("up").splitlines() == [
-        "beamops: Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
-        "allowed here: cpus, drain_seconds, memory_mib, replicas",
+        (
+            "beamops: Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
+            "allowed here: cpus, drain_seconds, memory_mib, replicas"
+        ),
         'beamops: Pulumi.dev.yaml: beamops:distribution.proxy.port: given "http", should be a valid integer',
     ]
 

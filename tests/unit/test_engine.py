@@ -21,7 +21,7 @@ def engine_that_says(**swarm: Any) -> Iterator[str]:
     }
 
     class Engine(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        def do_GET(self) -> None:
             body = json.dumps(next(body for path, body in answers.items() if self.path.endswith(path))).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
