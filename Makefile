@@ -33,9 +33,10 @@ docs: $(VENV) ## Write the pages that are made from the code
 	@$(RUN) docs
 
 lint: $(VENV) ## Style, types, dependencies between modules, shell scripts, documents
+	@mkdir -p build
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && echo "✓ ruff"
 	@.venv/bin/mypy --no-error-summary && echo "✓ mypy"
-	@.venv/bin/lint-imports --quiet 2>/dev/null | grep -v '^$$' || .venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo >build/imports.txt || { cat build/imports.txt; exit 1; }; echo "✓ import-linter"
 	@.venv/bin/shellcheck $(SCRIPTS) && echo "✓ shellcheck"
 	@.venv/bin/python -m pytest -q tests/unit/test_documents.py
 
