@@ -3,8 +3,11 @@
 In dev the engine is made a swarm (chapter 5) before its networks (chapter 2): an overlay network needs one.
 """
 
+from importlib.metadata import version
+
 import pulumi
 import pulumi_docker as docker
+import pulumi_random as random
 
 from components.containers import Containers, ContainersArgs
 from components.development import Development, DevelopmentArgs
@@ -18,7 +21,7 @@ from components.swarm import Swarm, SwarmArgs
 
 settings, engine = prepare(pulumi.get_stack())
 names = Names(settings.plan.name, pulumi.get_stack())
-on_engine = pulumi.ResourceOptions(providers=[docker.Provider("engine", host=engine.host)])
+on_engine = pulumi.ResourceOptions(providers=[docker.Provider("engine", host=engine.host), random.Provider("random")])
 
 plan = Plan(names, PlanArgs(settings.plan, settings.distribution, engine), on_engine)
 development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
@@ -35,7 +38,7 @@ distribution = Distribution(
 )
 
 pulumi.export("url", distribution.url)
-pulumi.export("engine", engine.version)
+pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})
 pulumi.export("memory_mib", plan.memory_mib)
 pulumi.export(
     "images", {"coordinator": containers.coordinator, "postgresql": containers.postgresql, "proxy": containers.proxy}
