@@ -27,12 +27,76 @@ class NotClaimableError(CoordinatorError):
     title = "Work item cannot be claimed now"
 
 
+class NotPossibleError(CoordinatorError):
+    """The item is in a state in which that cannot be done."""
+
+    code = "not_possible"
+    status = 409
+    title = "Not possible in the item's state"
+
+
+class DependencyCycleError(CoordinatorError):
+    """Work items would wait for each other in a circle."""
+
+    code = "dependency_cycle"
+    status = 409
+    title = "Dependencies would form a cycle"
+
+
+class UnknownAgentError(CoordinatorError):
+    """No agent has that name."""
+
+    code = "agent_unknown"
+    status = 404
+    title = "No such agent"
+
+
+class LockHeldError(CoordinatorError):
+    """Another agent holds the lock."""
+
+    code = "lock_held"
+    status = 409
+    title = "Lock is held"
+
+
 class LeaseLostError(CoordinatorError):
     """The fencing token is not the current one: the lease expired, or the item was given to another agent."""
 
     code = "lease_lost"
     status = 409
     title = "Lease lost"
+
+
+class UnauthenticatedError(CoordinatorError):
+    """No token came with the request, or one that is worth nothing."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "Authentication needed"
+
+
+class ForbiddenError(CoordinatorError):
+    """The token may not do that."""
+
+    code = "forbidden"
+    status = 403
+    title = "Not allowed"
+
+
+class UnknownTokenError(CoordinatorError):
+    """No valid token has that id."""
+
+    code = "token_unknown"
+    status = 404
+    title = "No such token"
+
+
+class WrongEventIdError(CoordinatorError):
+    """A place in the stream of events that is none."""
+
+    code = "event_id_wrong"
+    status = 400
+    title = "Not an event's id"
 
 
 class KeyReusedError(CoordinatorError):

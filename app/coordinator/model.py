@@ -12,13 +12,17 @@ from msgspec import Meta, Struct
 
 DOCUMENT_BYTES: Final = 64 * 1024
 LEASE_SECONDS_DEFAULT: Final = 60
-CLAIM_COUNT_MAX: Final = 100
+BATCH_MAX: Final = 100
+WAIT_SECONDS_MAX: Final = 60
 PAGE_MAX: Final = 500
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]*$")]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
 LeaseSeconds = Annotated[int, Meta(ge=1, le=3600)]
 Token = Annotated[int, Meta(ge=1)]
+Points = Annotated[int, Meta(ge=0, le=1000)]
 Names = Annotated[list[Name], Meta(max_length=32)]
+Reason = Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
 class Priority(StrEnum):
@@ -46,14 +50,27 @@ waited a day goes before a critical one of this minute: nothing starves, and the
 class Status(StrEnum):
     """Where a work item is in its life."""
 
+    BLOCKED = "blocked"
     READY = "ready"
     CLAIMED = "claimed"
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class AgentStatus(StrEnum):
+    """Whether an agent takes work."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+    OFFLINE = "offline"
 
 
 class Submission(Struct, forbid_unknown_fields=True):
-    """A work item as its author gives it."""
+    """A work item as its author gives it.
+
+    In a batch `ref` names an item for the others: their `depends_on` and `parent` may say `#<ref>`.
+    """
 
     type: Name
     title: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -62,24 +79,37 @@ class Submission(Struct, forbid_unknown_fields=True):
     team: Name | None = None
     labels: Names = []
     skills: Names = []
-    points: Annotated[int, Meta(ge=0, le=1000)] = 1
+    points: Points = 1
     payload: Any = None
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
+    depends_on: Annotated[list[Id], Meta(max_length=100)] = []
+    parent: Id | None = None
+    ref: Name | None = None
 
     def __post_init__(self) -> None:
         check_document("payload", self.payload)
 
 
+class Batch(Struct, forbid_unknown_fields=True):
+    """Work items that are submitted together, all or none."""
+
+    items: Annotated[list[Submission], Meta(min_length=1, max_length=BATCH_MAX)]
+
+
 class ClaimRequest(Struct, forbid_unknown_fields=True):
-    """What an agent asks for: one item by `id`, or up to `count` items that fit the filter."""
+    """What an agent asks for: one item by `id`, or up to `count` items that fit the filter.
+
+    With `wait_seconds` the answer comes as soon as there is something, at the latest then.
+    """
 
     agent: Name
-    id: str | None = None
+    id: Id | None = None
     team: Name | None = None
     type: Name | None = None
     skills: Names | None = None
-    count: Annotated[int, Meta(ge=1, le=CLAIM_COUNT_MAX)] = 1
+    count: Annotated[int, Meta(ge=1, le=BATCH_MAX)] = 1
     lease_seconds: LeaseSeconds = LEASE_SECONDS_DEFAULT
+    wait_seconds: Annotated[int, Meta(ge=0, le=WAIT_SECONDS_MAX)] = 0
 
 
 class Renewal(Struct, forbid_unknown_fields=True):
@@ -91,10 +121,11 @@ class Renewal(Struct, forbid_unknown_fields=True):
 
 
 class Completion(Struct, forbid_unknown_fields=True):
-    """Proof of holding, and what came of the work."""
+    """Proof of holding, and what came of the work; `points` corrects what was estimated."""
 
     token: Token
     result: Any = None
+    points: Points | None = None
 
     def __post_init__(self) -> None:
         check_document("result", self.result)
@@ -104,7 +135,7 @@ class Failure(Struct, forbid_unknown_fields=True):
     """Proof of holding, and why the work could not be done."""
 
     token: Token
-    reason: Annotated[str, Meta(min_length=1, max_length=2000)]
+    reason: Reason
     retryable: bool = True
 
 
@@ -112,6 +143,25 @@ class Release(Struct, forbid_unknown_fields=True):
     """Proof of holding, given back undone."""
 
     token: Token
+
+
+class Cancellation(Struct, forbid_unknown_fields=True):
+    """Why work is not to be done any more."""
+
+    reason: Reason = "cancelled"
+
+
+class Reassignment(Struct, forbid_unknown_fields=True):
+    """Who has the work item from now on."""
+
+    agent: Name
+    lease_seconds: LeaseSeconds = LEASE_SECONDS_DEFAULT
+
+
+class Dependencies(Struct, forbid_unknown_fields=True):
+    """What a work item waits for, in addition."""
+
+    depends_on: Annotated[list[Id], Meta(min_length=1, max_length=100)]
 
 
 class WorkItem(Struct):
@@ -123,6 +173,7 @@ class WorkItem(Struct):
     description: str
     priority: Priority
     team: str | None
+    parent: str | None
     labels: list[str]
     skills: list[str]
     points: int
@@ -134,6 +185,7 @@ class WorkItem(Struct):
     agent: str | None
     reason: str | None
     result: Any
+    trace_id: str | None
     created_at: datetime
     ready_at: datetime
     claimed_at: datetime | None
@@ -155,6 +207,12 @@ class Claims(Struct):
     claims: list[Claim]
 
 
+class WorkItems(Struct):
+    """Work items, in the order of the request."""
+
+    items: list[WorkItem]
+
+
 class WorkPage(Struct):
     """A page of work items, newest first; `next` is the cursor of the following page."""
 
@@ -162,23 +220,46 @@ class WorkPage(Struct):
     next: str | None
 
 
+class Event(Struct):
+    """A change of a work item or an agent; `id` is a place in the order of all events."""
+
+    id: str
+    at: datetime
+    kind: str
+    item: str | None
+    agent: str | None
+    team: str | None
+    data: dict[str, Any]
+
+
+class Events(Struct):
+    """Events, in the order that the request asks for."""
+
+    events: list[Event]
+
+
 class Registration(Struct, forbid_unknown_fields=True):
-    """An agent as it introduces itself."""
+    """An agent as it introduces itself.
+
+    It is offline, and what it holds is given back, when nothing is heard of it for `ttl_seconds`.
+    """
 
     name: Name
     team: Name | None = None
     skills: Names = []
     capacity: Annotated[int, Meta(ge=1, le=1000)] = 1
+    ttl_seconds: Annotated[int, Meta(ge=5, le=86_400)] = 300
 
 
 class Agent(Struct):
-    """An agent as the store knows it."""
+    """An agent as the store knows it; one that never registered has neither capacity nor ttl."""
 
     id: str
     name: str
     team: str | None
     skills: list[str]
-    capacity: int
+    capacity: int | None
+    status: AgentStatus
     registered_at: datetime
     last_seen_at: datetime
     claimed: int
@@ -188,6 +269,28 @@ class Agents(Struct):
     """All agents, by name."""
 
     agents: list[Agent]
+
+
+class LockRequest(Struct, forbid_unknown_fields=True):
+    """Who wants a named lock, and for how long."""
+
+    agent: Name
+    lease_seconds: LeaseSeconds = LEASE_SECONDS_DEFAULT
+
+
+class Lock(Struct):
+    """A named lock in an agent's hands; `token` proves it, and only grows for that name."""
+
+    name: str
+    token: int
+    agent: str
+    lease_expires_at: datetime
+
+
+class Locks(Struct):
+    """Locks that are held, by name."""
+
+    locks: list[Lock]
 
 
 def check_document(field: str, value: Any) -> None:

@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from coordinator import schema, telemetry
-from coordinator.api import Lifecycle, close_connections_when_draining, create_app
+from coordinator.api.app import Lifecycle, close_connections_when_draining, create_app
 from coordinator.settings import Settings
 
 _log = structlog.get_logger()

@@ -28,6 +28,13 @@ class Settings(BaseSettings):
         default=False,
         description="Serve without authentication beyond loopback: for a network that lets only known callers in.",
     )
+    authenticate: bool = Field(
+        default=False, description="Ask for a bearer token; `coordinator admin create-token` makes them."
+    )
+    requests_per_second: int = Field(
+        200, ge=1, le=100_000, description="Requests that one token may make of one process in a second."
+    )
+    retention_days: int = Field(30, ge=1, le=3650, description="How long finished work is kept.")
     drain_seconds: float = Field(
         0,
         ge=0,
@@ -37,10 +44,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _loopback_unless_trusted(self) -> Self:
-        if self.host not in {"127.0.0.1", "::1", "localhost"} and not self.trust_network:
+        loopback = self.host in {"127.0.0.1", "::1", "localhost"}
+        if not (loopback or self.authenticate or self.trust_network):
             raise ValueError(
                 f"COORDINATOR_HOST={self.host} would serve without authentication beyond this machine; "
-                f"listen on 127.0.0.1, or set {contract.TRUST_NETWORK}=true on a network that you trust"
+                "listen on 127.0.0.1, set COORDINATOR_AUTHENTICATE=true, "
+                f"or set {contract.TRUST_NETWORK}=true on a network that you trust"
             )
         return self
 

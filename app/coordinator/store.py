@@ -4,29 +4,37 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import aiosql
 import aiosqlite
 import asyncpg
 
+from coordinator.changes import Changes
 from coordinator.errors import StoreUnavailableError
 from coordinator.schema import required_version
 from coordinator.settings import Settings
 
 Row = Mapping[str, Any]
+Leading = Callable[[], Awaitable[bool]]
+
+_CHANNEL: Final = "coordinator_changes"
+_NOTIFY_SECONDS: Final = 0.02
+_LEADER: Final = 4207103
+_LARGEST: Final = 2**62
 
 
 class Transaction:
-    """One transaction's handle on the named queries of queries.sql."""
+    """One transaction's handle on the named queries of queries/."""
 
     def __init__(self, queries: Any, connection: Any) -> None:
         self._queries = queries
         self._connection = connection
+        self.changed = False
 
     async def rows(self, query: str, **values: Any) -> list[Row]:
         """All rows that the query gives."""
@@ -49,18 +57,30 @@ class Transaction:
         return await getattr(self._queries, query)(self._connection, **values)
 
     async def run(self, query: str, **values: Any) -> None:
-        """Carry the query out, for what it changes."""
+        """Carry the query out, for what it changes; an event is what others may wait for."""
         await getattr(self._queries, query)(self._connection, **values)
+        self.changed = self.changed or query == "add_event"
 
 
 class Store(Protocol):
     """Where work is kept."""
+
+    changes: Changes
+    """Counts committed changes, this process's and every other's."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """All or nothing; committed to disk when the context ends without an error.
 
         Raises:
             StoreUnavailableError: the store does not answer.
+        """
+        ...
+
+    def lead(self) -> AbstractAsyncContextManager[Leading]:
+        """Stand for the one who does background work; ask again and again whether it is this process's turn.
+
+        Raises:
+            StoreUnavailableError: the store does not answer, and whoever led by it does so no more.
         """
         ...
 
@@ -95,9 +115,10 @@ async def open_store(settings: Settings) -> Store:
     return PostgreSQLStore(settings)
 
 
-def _load_queries(driver: str, lock: str) -> Any:
-    text = files("coordinator").joinpath("queries.sql").read_text()
-    return aiosql.from_str(text.replace("/*lock*/", lock), driver)
+def _load_queries(driver: str, lock: str, wait: str) -> Any:
+    folder = files("coordinator").joinpath("queries")
+    text = "\n\n".join(file.read_text() for file in sorted(folder.iterdir(), key=lambda file: file.name))
+    return aiosql.from_str(text.replace("/*lock*/", lock).replace("/*wait*/", wait), driver)
 
 
 class SQLiteStore:
@@ -106,7 +127,8 @@ class SQLiteStore:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._turn = asyncio.Lock()
-        self._queries = _load_queries("aiosqlite", "")
+        self._queries = _load_queries("aiosqlite", "", "")
+        self.changes = Changes()
 
     @classmethod
     async def open(cls, path: Path, clock: Callable[[], float] = time.time) -> "SQLiteStore":
@@ -122,6 +144,9 @@ class SQLiteStore:
                 await connection.execute(f"PRAGMA {pragma}")
             await connection.create_function("now_ms", 0, lambda: int(clock() * 1000))
             await connection.create_function("has_skills", 2, _has_skills, deterministic=True)
+            # One transaction at a time: every number below is settled, and the graph is held.
+            await connection.create_function("settled_before", 0, lambda: _LARGEST)
+            await connection.create_function("hold_graph", 0, lambda: 1)
         except sqlite3.Error as error:
             raise StoreUnavailableError(f"{path}: {error}") from error
         return cls(connection)
@@ -129,18 +154,30 @@ class SQLiteStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See `Store.transaction`."""
+        transaction = Transaction(self._queries, self._connection)
         async with self._turn:
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield Transaction(self._queries, self._connection)
-                    await self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        await self._connection.execute("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise StoreUnavailableError(str(error)) from error
+                yield transaction
+                await self._connection.execute("COMMIT")
+            except BaseException as error:
+                # Statements queue: this one comes after a BEGIN or COMMIT whose await was cancelled.
+                with suppress(sqlite3.Error):
+                    await self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise StoreUnavailableError(str(error)) from error
+                raise
+        if transaction.changed:
+            self.changes.bump()
+
+    @asynccontextmanager
+    async def lead(self) -> AsyncIterator[Leading]:
+        """See `Store.lead`: nobody else has this store."""
+
+        async def leading() -> bool:
+            return True
+
+        yield leading
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -151,29 +188,52 @@ def _has_skills(required: str, offered: str) -> bool:
     return required == "[]" or set(json.loads(required)) <= set(json.loads(offered))
 
 
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """What says that PostgreSQL cannot be used now, as the domain's error."""
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        raise StoreUnavailableError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+    except (
+        asyncpg.CannotConnectNowError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.UndefinedTableError,
+    ) as error:
+        raise StoreUnavailableError(f"PostgreSQL: {error}") from error
+
+
 class PostgreSQLStore:
     """The cluster's store: a pool that is opened at first use, and heals when the server comes back."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._queries = _load_queries("asyncpg", "FOR UPDATE SKIP LOCKED")
+        self._queries = _load_queries("asyncpg", "FOR UPDATE SKIP LOCKED", "FOR UPDATE")
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self._notifying: asyncio.Task[None] | None = None
+        self.changes = Changes()
+        self._listening = asyncio.create_task(self._listen())
 
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
-                    self._settings.database_dsn(),
-                    # Read at each new connection, so that a rotated password is found.
-                    password=self._read_password if self._settings.database_password_file else None,
-                    min_size=1,
-                    max_size=self._settings.database_connections,
-                    timeout=5,
-                    command_timeout=15,
-                    server_settings={"application_name": "coordinator"},
+                    **self._connection(), min_size=1, max_size=self._settings.database_connections
                 )
             return self._pool
+
+    def _connection(self) -> dict[str, Any]:
+        return {
+            "dsn": self._settings.database_url,
+            # Read at each new connection, so that a rotated password is found.
+            "password": self._read_password if self._settings.database_password_file else None,
+            "timeout": 5,
+            "command_timeout": 15,
+            "server_settings": {"application_name": "coordinator"},
+        }
 
     def _read_password(self) -> str:
         file = self._settings.database_password_file
@@ -182,22 +242,73 @@ class PostgreSQLStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See `Store.transaction`."""
-        try:
+        async with _translated():
             pool = self._pool or await self._open()
-            async with pool.acquire(timeout=10) as connection, connection.transaction():
-                yield Transaction(self._queries, connection)
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-            raise StoreUnavailableError(f"PostgreSQL does not answer: {error}") from error
-        except (
-            asyncpg.CannotConnectNowError,
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InsufficientResourcesError,
-            asyncpg.OperatorInterventionError,
-            asyncpg.UndefinedTableError,
-        ) as error:
-            raise StoreUnavailableError(f"PostgreSQL: {error}") from error
+            async with pool.acquire(timeout=10) as connection:
+                transaction = Transaction(self._queries, connection)
+                async with connection.transaction():
+                    yield transaction
+        if transaction.changed:
+            self.changes.bump()
+            self._notify()
+
+    def _notify(self) -> None:
+        """Tell the other processes, once for all changes of a moment: a NOTIFY a commit would queue commits up."""
+        if self._notifying is None or self._notifying.done():
+            self._notifying = asyncio.create_task(self._notify_soon())
+
+    async def _notify_soon(self) -> None:
+        await asyncio.sleep(_NOTIFY_SECONDS)
+        # What is lost here is found by the others' look once a second.
+        with suppress(StoreUnavailableError):
+            async with _translated():
+                await (self._pool or await self._open()).execute(f"NOTIFY {_CHANNEL}")
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(StoreUnavailableError):
+                await self._listen_once()
+            await asyncio.sleep(1)
+
+    async def _listen_once(self) -> None:
+        ended = asyncio.Event()
+        async with _translated(), self._dedicated() as connection:
+            connection.add_termination_listener(lambda _: ended.set())
+            await connection.add_listener(_CHANNEL, lambda *_: self.changes.bump())
+            await ended.wait()
+
+    @asynccontextmanager
+    async def _dedicated(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        connection = await asyncpg.connect(**self._connection())
+        try:
+            yield connection
+        finally:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await connection.close(timeout=2)
+
+    @asynccontextmanager
+    async def lead(self) -> AsyncIterator[Leading]:
+        """See `Store.lead`: an advisory lock, which ends with its connection."""
+        async with _translated(), self._dedicated() as connection:
+            held = False
+
+            async def leading() -> bool:
+                nonlocal held
+                async with _translated():
+                    if held:
+                        await connection.execute("SELECT 1")
+                    else:
+                        held = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER)
+                return held
+
+            yield leading
 
     async def close(self) -> None:
         """See `Store.close`."""
+        for task in (self._listening, self._notifying):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         if self._pool is not None:
             await self._pool.close()

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from opentelemetry import trace
 from prometheus_client import Counter
 
 from coordinator.model import WorkItem
@@ -19,6 +20,12 @@ FAILED: Final = Counter("beamops_agent_work_failed", "Failures reported by agent
 def count(counter: Counter, item: WorkItem) -> None:
     """Count what happened to a work item."""
     counter.labels(item.type, item.team or "", item.priority).inc()
+
+
+def current_trace_id() -> str | None:
+    """The trace that the request belongs to, where one is recorded."""
+    context = trace.get_current_span().get_span_context()
+    return format(context.trace_id, "032x") if context.is_valid else None
 
 
 def configure_logs() -> None:

@@ -1,21 +1,25 @@
-"""What can be done with work, each in one transaction: the rules, without HTTP and without SQL's details."""
+"""What can be done with work items, each in one transaction: the rules, without HTTP and without SQL's details."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from uuid_utils import uuid7
 
-from coordinator.errors import KeyReusedError, LeaseLostError, NotClaimableError, UnknownItemError
+from coordinator.errors import (
+    DependencyCycleError,
+    LeaseLostError,
+    NotClaimableError,
+    NotPossibleError,
+    UnknownItemError,
+)
 from coordinator.model import (
     HEAD_START_MS,
-    Agent,
+    Cancellation,
     Claim,
     ClaimRequest,
     Completion,
+    Event,
     Failure,
-    Registration,
+    Reassignment,
     Release,
     Renewal,
     Status,
@@ -23,30 +27,64 @@ from coordinator.model import (
     WorkItem,
     WorkPage,
 )
+from coordinator.records import encode, read_claim, read_event, read_item, record
 from coordinator.store import Row, Transaction
 
-_DOCUMENTS: Final = ("payload", "result", "labels", "skills")
-_TIMES: Final = ("created_at", "ready_at", "claimed_at", "finished_at", "lease_expires_at")
+
+async def submit(transaction: Transaction, submission: Submission, trace_id: str | None = None) -> WorkItem:
+    """Put a new work item in: ready, or blocked until all that it depends on is completed. Raises as `submit_all`."""
+    return (await submit_all(transaction, [submission], trace_id))[0]
 
 
-async def submit(transaction: Transaction, submission: Submission) -> WorkItem:
-    """Put a new work item in, ready to be claimed."""
-    row = await transaction.one(
-        "add_item",
-        id=str(uuid7()),
-        type=submission.type,
-        title=submission.title,
-        description=submission.description,
-        priority=submission.priority.value,
-        head_start=HEAD_START_MS[submission.priority],
-        team=submission.team,
-        labels=_encode(submission.labels),
-        skills=_encode(submission.skills),
-        points=submission.points,
-        payload=_encode(submission.payload),
-        max_attempts=submission.max_attempts,
-    )
-    return await _record(transaction, "submitted", row)
+async def submit_all(
+    transaction: Transaction, submissions: list[Submission], trace_id: str | None = None
+) -> list[WorkItem]:
+    """Put work items in, all or none; they may depend on each other by `#<ref>`.
+
+    Raises:
+        UnknownItemError: what one of them depends on, or its parent, is not there.
+        DependencyCycleError: they wait for each other in a circle.
+    """
+    ids = [str(uuid7()) for _ in submissions]
+    refs = {f"#{one.ref}": id_ for one, id_ in zip(submissions, ids, strict=True) if one.ref}
+    needs = [sorted({refs.get(need, need) for need in one.depends_on}) for one in submissions]
+    parents = [refs.get(one.parent, one.parent) if one.parent else None for one in submissions]
+    status = await _hold(transaction, [need for group in needs for need in group], new=set(ids))
+    rows = []
+    for one, id_, group in zip(submissions, ids, needs, strict=True):
+        blocked = any(status.get(need) is not Status.COMPLETED for need in group)
+        rows.append(await _add(transaction, one, id_, Status.BLOCKED if blocked else Status.READY, trace_id))
+    for id_, parent in zip(ids, parents, strict=True):
+        if parent is not None:
+            if parent not in ids:
+                await get_item(transaction, parent)
+            await transaction.run("set_parent", id=id_, parent=parent)
+    for id_, group in zip(ids, needs, strict=True):
+        for need in group:
+            await _add_need(transaction, id_, need)
+    items = [await record(transaction, "submitted", row) for row in rows]
+    for item, parent in zip(items, parents, strict=True):
+        item.parent = parent
+    return items
+
+
+async def add_dependencies(transaction: Transaction, item: str, needs: list[str]) -> WorkItem:
+    """Make a work item that nobody has claimed wait for others too.
+
+    Raises:
+        UnknownItemError: one of them is not there.
+        DependencyCycleError: it would wait for itself, directly or over others.
+        NotPossibleError: the item is claimed or finished.
+    """
+    await transaction.value("hold_graph")
+    status = await _hold(transaction, [item, *needs], new=set())
+    if status[item] not in {Status.READY, Status.BLOCKED}:
+        raise NotPossibleError(f"{item} is {status[item]}: only what nobody has claimed can be made to wait")
+    for need in needs:
+        await _add_need(transaction, item, need)
+    if all(status[need] is Status.COMPLETED for need in needs):
+        return await get_item(transaction, item)
+    return await record(transaction, "blocked", await transaction.one("block_item", id=item))
 
 
 async def get_item(transaction: Transaction, item: str) -> WorkItem:
@@ -61,56 +99,50 @@ async def get_item(transaction: Transaction, item: str) -> WorkItem:
     return read_item(row)
 
 
-async def list_items(
-    transaction: Transaction,
-    *,
-    status: Status | None,
-    team: str | None,
-    type: str | None,  # noqa: A002 - the domain's word
-    agent: str | None,
-    before: str | None,
-    count: int,
-) -> WorkPage:
+async def list_items(transaction: Transaction, *, count: int, **filters: Any) -> WorkPage:
     """A page of work items that fit every filter given, newest first."""
-    rows = await transaction.rows(
-        "list_items", status=status, team=team, type=type, agent=agent, before=before, count=count + 1
-    )
+    rows = await transaction.rows("list_items", count=count + 1, **filters)
     items = [read_item(row) for row in rows[:count]]
     return WorkPage(items, items[-1].id if len(rows) > count else None)
+
+
+async def list_history(transaction: Transaction, item: str) -> list[Event]:
+    """All that happened to a work item, in order. Raises UnknownItemError."""
+    await get_item(transaction, item)
+    return [read_event(row) for row in await transaction.rows("list_history", item=item)]
 
 
 async def claim(transaction: Transaction, request: ClaimRequest) -> list[Claim]:
     """Give the agent what it asks for, each item to nobody else until its lease ends.
 
-    Asked for by id, the item comes or the claim is refused. Asked for by filter, up to `count` items come,
-    the most urgent first; none when nothing fits.
+    Asked for by id, the item comes or the claim is refused. Asked for by filter, up to `count` items come, as far
+    as the agent's capacity goes, the most urgent first; none when nothing fits.
 
     Raises:
         UnknownItemError: there is no item with that id.
-        NotClaimableError: the item asked for by id is held, finished, or waits for its retry.
+        NotClaimableError: the item asked for by id is held, finished, or waits; or the agent has no room for it.
     """
     await transaction.run("see_agent", id=str(uuid7()), name=request.agent)
-    for row in await transaction.rows("expire_leases"):
-        await _record(transaction, "expired", row)
-    rows = await transaction.rows(
-        "claim_items",
-        agent=request.agent,
-        id=request.id,
-        team=request.team,
-        type=request.type,
-        skills=None if request.skills is None else _encode(request.skills),
-        count=request.count,
-        lease_ms=request.lease_seconds * 1000,
-    )
-    if request.id is not None and not rows:
-        item = await get_item(transaction, request.id)
-        holder = f", held by {item.agent}" if item.status is Status.CLAIMED else ""
-        raise NotClaimableError(f"{item.id} is {item.status}{holder}")
-    claims = []
-    for row in sorted(rows, key=lambda row: int(row["rank"])):
-        item = await _record(transaction, "claimed", row)
-        claims.append(Claim(item, row["token"], _time(row["lease_expires_at"])))
-    return claims
+    room = await _room(transaction, request)
+    await expire_leases(transaction)
+    lease = {"agent": request.agent, "lease_ms": request.lease_seconds * 1000}
+    if request.id is not None:
+        if room == 0:
+            raise NotClaimableError(f"{request.agent} is draining, or holds as much as its capacity allows")
+        row = await transaction.row("claim_item", id=request.id, **lease)
+        if row is None:
+            item = await get_item(transaction, request.id)
+            holder = f", held by {item.agent}" if item.status is Status.CLAIMED else ""
+            raise NotClaimableError(f"{item.id} is {item.status}{holder}")
+        rows = [row]
+    else:
+        skills = None if request.skills is None else encode(request.skills)
+        rows = await transaction.rows(
+            "claim_items", team=request.team, type=request.type, skills=skills, count=room, **lease
+        )
+    for row in rows:
+        await record(transaction, "claimed", row)
+    return [read_claim(row) for row in sorted(rows, key=lambda row: int(row["rank"]))]
 
 
 async def renew(transaction: Transaction, item: str, renewal: Renewal) -> Claim:
@@ -120,21 +152,31 @@ async def renew(transaction: Transaction, item: str, renewal: Renewal) -> Claim:
         UnknownItemError: there is no such item.
         LeaseLostError: the token is not the current one; nothing has changed.
     """
+    lease_ms = renewal.lease_seconds * 1000
     row = await transaction.row(
-        "renew_lease",
-        id=item,
-        token=renewal.token,
-        lease_ms=renewal.lease_seconds * 1000,
-        progress=renewal.progress,
+        "renew_lease", id=item, token=renewal.token, lease_ms=lease_ms, progress=renewal.progress
     )
     held = await _held(transaction, item, row)
-    return Claim(await _record(transaction, "renewed", held), held["token"], _time(held["lease_expires_at"]))
+    await transaction.run("see_agent", id=str(uuid7()), name=held["agent"])
+    if renewal.progress is not None:
+        await record(transaction, "progressed", held, progress=renewal.progress)
+    return read_claim(held)
 
 
 async def complete(transaction: Transaction, item: str, completion: Completion) -> WorkItem:
-    """Finish a work item. Raises as `renew` does."""
-    row = await transaction.row("complete_item", id=item, token=completion.token, result=_encode(completion.result))
-    return await _record(transaction, "completed", await _held(transaction, item, row))
+    """Finish a work item, and let those go that waited for it alone. Raises as `renew` does."""
+    row = await transaction.row(
+        "complete_item",
+        id=item,
+        token=completion.token,
+        result=encode(completion.result),
+        points=completion.points,
+    )
+    done = await record(transaction, "completed", await _held(transaction, item, row))
+    if await transaction.rows("hold_waiting", needs=item):
+        for freed in await transaction.rows("unblock_items", needs=item):
+            await record(transaction, "unblocked", freed)
+    return done
 
 
 async def fail(transaction: Transaction, item: str, failure: Failure) -> WorkItem:
@@ -142,83 +184,96 @@ async def fail(transaction: Transaction, item: str, failure: Failure) -> WorkIte
     row = await transaction.row(
         "fail_item", id=item, token=failure.token, reason=failure.reason, retryable=int(failure.retryable)
     )
-    return await _record(transaction, "failed", await _held(transaction, item, row))
+    held = await _held(transaction, item, row)
+    kind = "failed" if held["status"] == Status.FAILED else "retried"
+    return await record(transaction, kind, held, reason=failure.reason)
 
 
 async def release(transaction: Transaction, item: str, release: Release) -> WorkItem:
     """Give a work item back undone; the attempt does not count. Raises as `renew` does."""
     row = await transaction.row("release_item", id=item, token=release.token)
-    return await _record(transaction, "released", await _held(transaction, item, row))
+    return await record(transaction, "released", await _held(transaction, item, row))
 
 
-async def register(transaction: Transaction, registration: Registration) -> Agent:
-    """Make an agent known, or bring what is known of it up to date; its name is what it is known by."""
-    row = await transaction.one(
-        "put_agent",
-        id=str(uuid7()),
-        name=registration.name,
-        team=registration.team,
-        skills=_encode(registration.skills),
-        capacity=registration.capacity,
-    )
-    return read_agent(row)
-
-
-async def list_agents(transaction: Transaction) -> list[Agent]:
-    """Every agent, by name."""
-    return [read_agent(row) for row in await transaction.rows("list_agents")]
-
-
-async def answer_once(
-    transaction: Transaction, key: str | None, request: str, answer: Callable[[], Awaitable[bytes]]
-) -> bytes:
-    """Carry a write out once for its Idempotency-Key, and give the first answer to every repetition.
-
-    The key, the answer and what the write changes are committed together.
+async def cancel(transaction: Transaction, item: str, cancellation: Cancellation) -> WorkItem:
+    """Say that work is not to be done any more; who holds it loses its lease.
 
     Raises:
-        KeyReusedError: the key came with another request before.
+        UnknownItemError: there is no such item.
+        NotPossibleError: it is finished already.
     """
-    if key is None:
-        return await answer()
-    if await transaction.value("keep_key", key=key, request=request) is None:
-        kept = await transaction.row("get_answer", key=key)
-        if kept is None or kept["request"] != request:
-            raise KeyReusedError("send a new Idempotency-Key with a new request")
-        return bytes(kept["answer"])
-    body = await answer()
-    await transaction.run("keep_answer", key=key, answer=body)
-    return body
+    row = await transaction.row("cancel_item", id=item, reason=cancellation.reason)
+    return await record(transaction, "cancelled", await _possible(transaction, item, row), reason=cancellation.reason)
 
 
-def read_item(row: Row) -> WorkItem:
-    """A work item from its row."""
-    values = {field: row[field] for field in WorkItem.__struct_fields__}
-    for field in _DOCUMENTS:
-        values[field] = msgspec.json.decode(values[field])
-    for field in _TIMES:
-        values[field] = None if values[field] is None else _time(values[field])
-    return msgspec.convert(values, WorkItem)
+async def retry(transaction: Transaction, item: str) -> WorkItem:
+    """Make failed or cancelled work ready again, with all its attempts. Raises as `cancel` does."""
+    row = await transaction.row("retry_item", id=item)
+    return await record(transaction, "reopened", await _possible(transaction, item, row))
 
 
-def read_agent(row: Row) -> Agent:
-    """An agent from its row."""
-    return Agent(
-        id=row["id"],
-        name=row["name"],
-        team=row["team"],
-        skills=msgspec.json.decode(row["skills"]),
-        capacity=row["capacity"],
-        registered_at=_time(row["registered_at"]),
-        last_seen_at=_time(row["last_seen_at"]),
-        claimed=row["claimed"],
+async def reassign(transaction: Transaction, item: str, reassignment: Reassignment) -> Claim:
+    """Give a work item to another agent; the token of who held it is worth nothing any more. Raises as `cancel`."""
+    row = await transaction.row(
+        "reassign_item", id=item, agent=reassignment.agent, lease_ms=reassignment.lease_seconds * 1000
+    )
+    held = await _possible(transaction, item, row)
+    await record(transaction, "reassigned", held)
+    return read_claim(held)
+
+
+async def expire_leases(transaction: Transaction) -> int:
+    """Take back what was not renewed in time, at most 100 items; says how many."""
+    rows = await transaction.rows("expire_leases")
+    for row in rows:
+        await record(transaction, "expired", row)
+    return len(rows)
+
+
+async def _add(transaction: Transaction, submission: Submission, id_: str, status: Status, trace_id: str | None) -> Row:
+    return await transaction.one(
+        "add_item",
+        id=id_,
+        type=submission.type,
+        title=submission.title,
+        description=submission.description,
+        priority=submission.priority.value,
+        head_start=HEAD_START_MS[submission.priority],
+        team=submission.team,
+        labels=encode(submission.labels),
+        skills=encode(submission.skills),
+        points=submission.points,
+        payload=encode(submission.payload),
+        status=status.value,
+        max_attempts=submission.max_attempts,
+        trace_id=trace_id,
     )
 
 
-async def _record(transaction: Transaction, kind: str, row: Row) -> WorkItem:
-    item = read_item(row)
-    await transaction.run("add_event", item=item.id, kind=kind, agent=item.agent, token=row["token"])
-    return item
+async def _hold(transaction: Transaction, ids: list[str], new: set[str]) -> dict[str, Status]:
+    known = sorted(set(ids) - new)
+    if not known:
+        return {}
+    found = {row["id"]: Status(row["status"]) for row in await transaction.rows("hold_needs", ids=encode(known))}
+    if missing := [id_ for id_ in known if id_ not in found]:
+        raise UnknownItemError(f"there is no work item {missing[0]}")
+    return found
+
+
+async def _add_need(transaction: Transaction, item: str, need: str) -> None:
+    if await transaction.value("find_cycle", needs=need, item=item) is not None:
+        raise DependencyCycleError(f"{item} would wait for itself by way of {need}")
+    await transaction.run("add_need", item=item, needs=need)
+
+
+async def _room(transaction: Transaction, request: ClaimRequest) -> int:
+    agent = await transaction.row("hold_agent", name=request.agent)
+    if agent is None:
+        return request.count
+    if agent["status"] == "draining":
+        return 0
+    held = await transaction.value("count_held", agent=request.agent)
+    return max(0, min(request.count, int(agent["capacity"]) - int(held)))
 
 
 async def _held(transaction: Transaction, item: str, row: Row | None) -> Row:
@@ -228,9 +283,8 @@ async def _held(transaction: Transaction, item: str, row: Row | None) -> Row:
     return row
 
 
-def _encode(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+async def _possible(transaction: Transaction, item: str, row: Row | None) -> Row:
+    if row is None:
+        now = await get_item(transaction, item)
+        raise NotPossibleError(f"{now.id} is {now.status}")
+    return row

@@ -15,11 +15,11 @@ import docker
 import pytest
 
 from cli.images import choose_source, ensure_images
+from cli.stack import load_settings
 from cli.toolchain import Toolchain, ensure_toolchain
 from components import catalogue
 from components.containers import ROOT, Source, base_reference, built_reference
 from components.engine import connect, engine_host
-from components.settings import Settings
 from tests.servers import serve
 
 
@@ -31,8 +31,9 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def source(engine: docker.DockerClient) -> Source:  # noqa: ARG001 - it has to answer first
-    chosen = choose_source(Settings())
-    ensure_images(Settings(), chosen)
+    settings = load_settings("dev")
+    chosen = choose_source(settings)
+    ensure_images(settings, chosen)
     return chosen
 
 

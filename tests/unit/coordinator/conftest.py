@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from coordinator import api
-from coordinator.api import Lifecycle, create_app
+from coordinator.api import app as api
+from coordinator.api.app import Lifecycle, create_app
 from coordinator.schema import _migrate
 from coordinator.settings import Settings
 from coordinator.store import SQLiteStore

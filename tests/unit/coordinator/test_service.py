@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from coordinator import contract, telemetry
-from coordinator.api import Lifecycle, close_connections_when_draining, create_app
+from coordinator.api.app import Lifecycle, close_connections_when_draining, create_app
 from coordinator.schema import required_version
 from coordinator.settings import Settings
 from litestar.testing import AsyncTestClient
@@ -57,14 +57,14 @@ async def test_a_fault_of_ours_tells_the_caller_nothing(
     async def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("coordinator.work.list_agents", break_down)
+    monkeypatch.setattr("coordinator.agents.list_agents", break_down)
     answer = await client.get("/v1/agents")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "secret" not in answer.text
 
 
 def test_without_authentication_it_stays_on_this_machine() -> None:
-    with pytest.raises(ValidationError, match=r"listen on 127\.0\.0\.1, or set COORDINATOR_TRUST_NETWORK=true"):
+    with pytest.raises(ValidationError, match=r"listen on 127\.0\.0\.1, set COORDINATOR_AUTHENTICATE=true, or"):
         Settings(host="0.0.0.0")
     assert Settings(host="0.0.0.0", trust_network=True).trust_network
 

@@ -1,0 +1,117 @@
+"""Who may do what, and what is done once: tokens with roles, idempotency keys."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from uuid_utils import uuid7
+
+from coordinator.errors import ForbiddenError, KeyReusedError, UnauthenticatedError, UnknownTokenError
+from coordinator.store import Row, Transaction
+
+PREFIX: Final = "cbt_"
+_SECRET_BYTES: Final = 32
+
+
+class Role(StrEnum):
+    """What a token is for; each may do what those before it may."""
+
+    VIEWER = "viewer"
+    AGENT = "agent"
+    OPERATOR = "operator"
+
+    def includes(self, needed: "Role") -> bool:
+        """Whether this role may do what `needed` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a role, and for an agent's token the one agent that it speaks for."""
+
+    token: str
+    role: Role
+    agent: str | None = None
+
+    def speak_for(self, agent: str | None) -> None:
+        """Make sure that the caller may act as that agent.
+
+        Raises:
+            ForbiddenError: its token is another agent's.
+        """
+        if self.role is not Role.OPERATOR and self.agent is not None and agent not in {None, self.agent}:
+            raise ForbiddenError(f"this token speaks for {self.agent}, not for {agent}")
+
+
+ANYBODY: Final = Caller("", Role.OPERATOR)
+"""The caller where no authentication is configured."""
+
+
+async def create_token(transaction: Transaction, name: str, role: Role, agent: str | None) -> str:
+    """Make a token; the answer is the only time that it can be read, since its digest alone is kept."""
+    id_, secret = uuid7().hex, secrets.token_urlsafe(_SECRET_BYTES)
+    await transaction.run("add_token", id=id_, name=name, role=role.value, agent=agent, digest=_digest(secret))
+    return f"{PREFIX}{id_}.{secret}"
+
+
+async def authenticate(transaction: Transaction, header: str | None) -> Caller:
+    """Whose `Authorization` header that is.
+
+    Raises:
+        UnauthenticatedError: there is none, or its token is unknown or revoked.
+    """
+    scheme, _, token = (header or "").partition(" ")
+    id_, _, secret = token.strip().removeprefix(PREFIX).partition(".")
+    if scheme.lower() != "bearer" or not secret:
+        raise UnauthenticatedError("send `Authorization: Bearer <token>`")
+    row = await transaction.row("get_token", id=id_)
+    # Compared also when there is none, so that an answer's time does not tell which ids exist.
+    if not hmac.compare_digest(row["digest"] if row else _digest(""), _digest(secret)) or row is None:
+        raise UnauthenticatedError("the token is unknown or revoked")
+    return Caller(id_, Role(row["role"]), row["agent"])
+
+
+async def list_tokens(transaction: Transaction) -> list[Row]:
+    """All tokens, without anything that would let one be used."""
+    return await transaction.rows("list_tokens")
+
+
+async def revoke_token(transaction: Transaction, id_: str) -> None:
+    """Make a token worth nothing.
+
+    Raises:
+        UnknownTokenError: no valid token has that id.
+    """
+    if await transaction.value("revoke_token", id=id_) is None:
+        raise UnknownTokenError(f"there is no valid token {id_}")
+
+
+async def answer_once(
+    transaction: Transaction, key: str | None, request: str, answer: Callable[[], Awaitable[bytes]]
+) -> bytes:
+    """Carry a write out once for its Idempotency-Key, and give the first answer to every repetition.
+
+    The key, the answer and what the write changes are committed together.
+
+    Raises:
+        KeyReusedError: the key came with another request before.
+    """
+    if key is None:
+        return await answer()
+    if await transaction.value("keep_key", key=key, request=request) is None:
+        kept = await transaction.row("get_answer", key=key)
+        if kept is None or kept["request"] != request:
+            raise KeyReusedError("send a new Idempotency-Key with a new request")
+        return bytes(kept["answer"])
+    body = await answer()
+    await transaction.run("keep_answer", key=key, answer=body)
+    return body
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

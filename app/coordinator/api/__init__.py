@@ -1,0 +1,1 @@
+"""The HTTP interface: routes in, domain functions out."""

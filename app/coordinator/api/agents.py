@@ -1,0 +1,119 @@
+"""Routes of agents and of the locks that they share."""
+
+from typing import Final
+
+from litestar import Response, delete, get, post
+from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, JSONBody
+
+from coordinator import agents, locks
+from coordinator.access import Role
+from coordinator.api.requests import ROLE, Ask, Key, write
+from coordinator.model import Agent, Agents, Lock, LockRequest, Locks, Registration, Release, Renewal
+from coordinator.store import Transaction
+
+_BY_AGENT: Final = {ROLE: Role.AGENT}
+_BY_OPERATOR: Final = {ROLE: Role.OPERATOR}
+_AGENT: Final = {200: ResponseSpec(Agent, description="The agent as it is known now")}
+_LOCK: Final = {200: ResponseSpec(Lock, description="The lock as it is now")}
+
+
+@post("/agents", opt=_BY_AGENT, responses=_AGENT)
+async def register_agent(request: Ask, data: JSONBody[Registration], key: Key = None) -> Response[bytes]:
+    """Register an agent, or update what is known of it."""
+    request.state.caller.speak_for(data.name)
+    return await write(request, key, lambda transaction: agents.register(transaction, data))
+
+
+@get("/agents")
+async def list_agents(state: State) -> Agents:
+    """List agents by name."""
+    async with state.store.transaction() as transaction:
+        return Agents(await agents.list_agents(transaction))
+
+
+@get("/agents/{name:str}")
+async def get_agent(state: State, name: FromPath[str]) -> Agent:
+    """Look an agent up."""
+    async with state.store.transaction() as transaction:
+        return await agents.get_agent(transaction, name)
+
+
+@post("/agents/{name:str}/renew", opt=_BY_AGENT, responses=_AGENT)
+async def renew_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+    """Say that an agent is there."""
+    request.state.caller.speak_for(name)
+    return await write(request, key, lambda transaction: agents.renew(transaction, name))
+
+
+@post("/agents/{name:str}/drain", opt=_BY_AGENT, responses=_AGENT)
+async def drain_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+    """Give an agent no more work."""
+    request.state.caller.speak_for(name)
+    return await write(request, key, lambda transaction: agents.drain(transaction, name))
+
+
+@post("/agents/{name:str}/activate", opt=_BY_AGENT, responses=_AGENT)
+async def activate_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+    """Give a draining or offline agent work again."""
+    request.state.caller.speak_for(name)
+    return await write(request, key, lambda transaction: agents.activate(transaction, name))
+
+
+@post("/agents/{name:str}/fail", opt=_BY_OPERATOR, responses=_AGENT)
+async def fail_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+    """Say that an agent is gone; what it held is ready again."""
+    return await write(request, key, lambda transaction: agents.take_offline(transaction, name, "agent failed"))
+
+
+@delete("/agents/{name:str}", opt=_BY_OPERATOR, status_code=200)
+async def remove_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+    """Forget an agent; what it held is ready again."""
+    return await write(request, key, lambda transaction: agents.remove(transaction, name))
+
+
+@post("/locks/{name:str}", opt=_BY_AGENT, responses=_LOCK)
+async def take_lock(request: Ask, name: FromPath[str], data: JSONBody[LockRequest], key: Key = None) -> Response[bytes]:
+    """Take a named lock."""
+    request.state.caller.speak_for(data.agent)
+    return await write(request, key, lambda transaction: locks.take(transaction, name, data))
+
+
+@post("/locks/{name:str}/renew", opt=_BY_AGENT, responses=_LOCK)
+async def renew_lock(request: Ask, name: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
+    """Extend a lock's lease."""
+    return await write(request, key, lambda transaction: locks.renew(transaction, name, data))
+
+
+@post("/locks/{name:str}/release", opt=_BY_AGENT, status_code=200)
+async def free_lock(request: Ask, name: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
+    """Let go of a lock."""
+    return await write(request, key, lambda transaction: locks.free(transaction, name, data))
+
+
+@get("/locks")
+async def list_locks(state: State) -> Locks:
+    """List locks that are held."""
+
+    async def listed(transaction: Transaction) -> Locks:
+        return Locks(await locks.list_locks(transaction))
+
+    async with state.store.transaction() as transaction:
+        return await listed(transaction)
+
+
+ROUTES: Final = [
+    register_agent,
+    list_agents,
+    get_agent,
+    renew_agent,
+    drain_agent,
+    activate_agent,
+    fail_agent,
+    remove_agent,
+    take_lock,
+    renew_lock,
+    free_lock,
+    list_locks,
+]

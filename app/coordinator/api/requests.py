@@ -1,0 +1,70 @@
+"""What every route shares: who asks, one transaction a request, and the answer to a repeated write."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import HeaderParameter, QueryParameter
+
+from coordinator.access import ANYBODY, Caller, Role, answer_once, authenticate
+from coordinator.errors import ForbiddenError
+from coordinator.store import Store, Transaction
+from coordinator.work import get_item
+
+ROLE: Final = "role"
+"""The key of a route's `opt` that says which role it needs."""
+
+Ask = Request[Any, Any, State]
+Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=8, max_length=128)]
+Filter = Annotated[str | None, QueryParameter(max_length=64)]
+Change = Callable[[Transaction], Awaitable[Any]]
+
+
+async def require_role(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let the caller through if its token has the role that the route needs.
+
+    Raises:
+        UnauthenticatedError: it has no valid token.
+        ForbiddenError: it has one of a lesser role.
+    """
+    state = connection.app.state
+    caller = ANYBODY
+    if state.settings.authenticate:
+        async with state.store.transaction() as transaction:
+            caller = await authenticate(transaction, connection.headers.get("authorization"))
+    needed = handler.opt.get(ROLE, Role.VIEWER)
+    if not caller.role.includes(needed):
+        raise ForbiddenError(f"this needs a token with the role {needed}, yours is {caller.role}")
+    connection.state.caller = caller
+
+
+async def write(request: Ask, key: str | None, change: Change, status: int = 200) -> Response[bytes]:
+    """Carry a write out in one transaction, once for its Idempotency-Key."""
+    store: Store = request.app.state.store
+    caller: Caller = request.state.caller
+    body = await request.body()
+    asked = b"\n".join([request.method.encode(), request.url.path.encode(), caller.token.encode(), body])
+    async with store.transaction() as transaction:
+
+        async def answer() -> bytes:
+            return msgspec.json.encode(await change(transaction))
+
+        content = await answer_once(transaction, key, hashlib.sha256(asked).hexdigest(), answer)
+    return Response(content, status_code=status, media_type="application/json")
+
+
+async def write_held(request: Ask, key: str | None, item: str, change: Change) -> Response[bytes]:
+    """The same for a change of a work item that its holder alone may make. Raises ForbiddenError."""
+
+    async def checked(transaction: Transaction) -> Any:
+        caller: Caller = request.state.caller
+        if caller.agent is not None:
+            caller.speak_for((await get_item(transaction, item)).agent)
+        return await change(transaction)
+
+    return await write(request, key, checked)

@@ -1,0 +1,234 @@
+"""Routes of work items."""
+
+import time
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from prometheus_client import Counter
+
+from coordinator import telemetry, work
+from coordinator.access import Role
+from coordinator.api.requests import ROLE, Ask, Change, Filter, Key, write, write_held
+from coordinator.model import (
+    PAGE_MAX,
+    Batch,
+    Cancellation,
+    Claim,
+    ClaimRequest,
+    Claims,
+    Completion,
+    Dependencies,
+    Events,
+    Failure,
+    Priority,
+    Reassignment,
+    Release,
+    Renewal,
+    Status,
+    Submission,
+    WorkItem,
+    WorkItems,
+    WorkPage,
+)
+from coordinator.store import Transaction
+
+_AGENT: Final = {ROLE: Role.AGENT}
+BATCH_BODY_BYTES: Final = 8 * 1024 * 1024
+_OPERATOR: Final = {ROLE: Role.OPERATOR}
+_ITEM: Final = {200: ResponseSpec(WorkItem, description="The work item as it is now")}
+_CLAIM: Final = {200: ResponseSpec(Claim, description="The claim as it is now")}
+
+
+class _NothingYetError(Exception):
+    """Nothing to claim, and time left to wait: the attempt is undone."""
+
+
+@post("/work", opt=_AGENT, responses={201: ResponseSpec(WorkItem, description="The new work item")})
+async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None) -> Response[bytes]:
+    """Submit a work item."""
+    trace = telemetry.current_trace_id()
+    return await write(request, key, lambda transaction: work.submit(transaction, data, trace), 201)
+
+
+@post(
+    "/work/batch",
+    opt=_AGENT,
+    request_max_body_size=BATCH_BODY_BYTES,
+    responses={201: ResponseSpec(WorkItems, description="The new work items")},
+)
+async def submit_batch(request: Ask, data: JSONBody[Batch], key: Key = None) -> Response[bytes]:
+    """Submit up to 100 work items, all or none; they may depend on each other by `#<ref>`."""
+    trace = telemetry.current_trace_id()
+
+    async def change(transaction: Transaction) -> WorkItems:
+        return WorkItems(await work.submit_all(transaction, data.items, trace))
+
+    return await write(request, key, change, 201)
+
+
+@get("/work")
+async def list_work(
+    state: State,
+    status: FromQuery[Status | None] = None,
+    priority: FromQuery[Priority | None] = None,
+    team: Filter = None,
+    type: Filter = None,  # noqa: A002 - the domain's word
+    agent: Filter = None,
+    label: Filter = None,
+    parent: Filter = None,
+    before: Filter = None,
+    count: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
+) -> WorkPage:
+    """List work items, newest first; `before` takes a page's `next`."""
+    async with state.store.transaction() as transaction:
+        return await work.list_items(
+            transaction,
+            count=count,
+            status=status,
+            priority=priority,
+            team=team,
+            type=type,
+            agent=agent,
+            label=label,
+            parent=parent,
+            before=before,
+        )
+
+
+@get("/work/{item:str}")
+async def get_work(state: State, item: FromPath[str]) -> WorkItem:
+    """Look a work item up."""
+    async with state.store.transaction() as transaction:
+        return await work.get_item(transaction, item)
+
+
+@get("/work/{item:str}/history")
+async def get_history(state: State, item: FromPath[str]) -> Events:
+    """All that happened to a work item, in order."""
+    async with state.store.transaction() as transaction:
+        return Events(await work.list_history(transaction, item))
+
+
+@post("/claims", opt=_AGENT, responses={200: ResponseSpec(Claims, description="What was given")})
+async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None) -> Response[bytes]:
+    """Claim one work item by id, or up to `count` by filter; with `wait_seconds`, as soon as there is something."""
+    request.state.caller.speak_for(data.agent)
+    end = time.monotonic() + data.wait_seconds
+    given: list[Claim] = []
+
+    async def change(transaction: Transaction) -> Claims:
+        claims = await work.claim(transaction, data)
+        if not claims and time.monotonic() < end and not state.lifecycle.draining:
+            raise _NothingYetError
+        given.extend(claims)
+        return Claims(claims)
+
+    state = request.app.state
+    while True:
+        try:
+            response = await write(request, key, change)
+        except _NothingYetError:
+            await state.waiters.wait(data, max(0, end - time.monotonic()))
+        else:
+            for claim in given:
+                telemetry.count(telemetry.CLAIMED, claim.item)
+            return response
+
+
+@post("/work/{item:str}/renew", opt=_AGENT, responses=_CLAIM)
+async def renew_work(request: Ask, item: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
+    """Extend a lease, and note progress."""
+    return await write_held(request, key, item, lambda transaction: work.renew(transaction, item, data))
+
+
+@post("/work/{item:str}/complete", opt=_AGENT, responses=_ITEM)
+async def complete_work(
+    request: Ask, item: FromPath[str], data: JSONBody[Completion], key: Key = None
+) -> Response[bytes]:
+    """Finish a work item."""
+
+    async def change(transaction: Transaction) -> WorkItem:
+        return await work.complete(transaction, item, data)
+
+    return await _counted(request, key, item, telemetry.COMPLETED, change)
+
+
+@post("/work/{item:str}/fail", opt=_AGENT, responses=_ITEM)
+async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], key: Key = None) -> Response[bytes]:
+    """Say that the work could not be done: ready again after a while, or failed."""
+
+    async def change(transaction: Transaction) -> WorkItem:
+        return await work.fail(transaction, item, data)
+
+    return await _counted(request, key, item, telemetry.FAILED, change)
+
+
+@post("/work/{item:str}/release", opt=_AGENT, responses=_ITEM)
+async def release_work(request: Ask, item: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
+    """Give a work item back undone."""
+    return await write_held(request, key, item, lambda transaction: work.release(transaction, item, data))
+
+
+@post("/work/{item:str}/cancel", opt=_OPERATOR, responses=_ITEM)
+async def cancel_work(
+    request: Ask, item: FromPath[str], data: JSONBody[Cancellation], key: Key = None
+) -> Response[bytes]:
+    """Say that work is not to be done any more."""
+    return await write(request, key, lambda transaction: work.cancel(transaction, item, data))
+
+
+@post("/work/{item:str}/retry", opt=_OPERATOR, responses=_ITEM, status_code=200)
+async def retry_work(request: Ask, item: FromPath[str], key: Key = None) -> Response[bytes]:
+    """Make failed or cancelled work ready again."""
+    return await write(request, key, lambda transaction: work.retry(transaction, item))
+
+
+@post("/work/{item:str}/reassign", opt=_OPERATOR, responses=_CLAIM)
+async def reassign_work(
+    request: Ask, item: FromPath[str], data: JSONBody[Reassignment], key: Key = None
+) -> Response[bytes]:
+    """Give a work item to another agent."""
+    return await write(request, key, lambda transaction: work.reassign(transaction, item, data))
+
+
+@post("/work/{item:str}/dependencies", opt=_AGENT, responses=_ITEM)
+async def add_dependencies(
+    request: Ask, item: FromPath[str], data: JSONBody[Dependencies], key: Key = None
+) -> Response[bytes]:
+    """Make a work item that nobody has claimed wait for others too."""
+    return await write(request, key, lambda transaction: work.add_dependencies(transaction, item, data.depends_on))
+
+
+async def _counted(request: Ask, key: str | None, item: str, counter: Counter, change: Change) -> Response[bytes]:
+    done: list[Any] = []
+
+    async def noted(transaction: Transaction) -> Any:
+        done.append(await change(transaction))
+        return done[0]
+
+    response = await write_held(request, key, item, noted)
+    for one in done:
+        telemetry.count(counter, msgspec.convert(one, WorkItem))
+    return response
+
+
+ROUTES: Final = [
+    submit_work,
+    submit_batch,
+    list_work,
+    get_work,
+    get_history,
+    claim_work,
+    renew_work,
+    complete_work,
+    fail_work,
+    release_work,
+    cancel_work,
+    retry_work,
+    reassign_work,
+    add_dependencies,
+]

@@ -1,0 +1,64 @@
+"""What has to happen without being asked: leases end, agents go missing, what is old goes.
+
+Every coordinator runs this; an advisory lock of the store lets one at a time do it, and the next one takes over
+when that one's connection ends.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from coordinator import agents, work
+from coordinator.errors import StoreUnavailableError
+from coordinator.store import Store
+
+_log = structlog.get_logger()
+_TICK_SECONDS: Final = 1.0
+_RETENTION_SECONDS: Final = 60.0
+_BATCH: Final = 100
+_DAY_MS: Final = 86_400_000
+_KEY_AGE_MS: Final = _DAY_MS
+
+
+class Background:
+    """The background work of one process."""
+
+    def __init__(self, store: Store, retention_days: int) -> None:
+        self._store = store
+        self._retention_ms = retention_days * _DAY_MS
+        self._retained_at = 0.0
+
+    async def run(self) -> None:
+        """Do it whenever it is this process's turn, until cancelled."""
+        while True:
+            try:
+                async with self._store.lead() as leading:
+                    while True:
+                        if await leading():
+                            await self.tick()
+                        await asyncio.sleep(_TICK_SECONDS)
+            except StoreUnavailableError as error:
+                _log.warning("background work waits", reason=str(error))
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def tick(self) -> None:
+        """Once through all of it."""
+        for step in (work.expire_leases, agents.miss_agents):
+            done = _BATCH
+            while done == _BATCH:
+                async with self._store.transaction() as transaction:
+                    done = await step(transaction)
+        if time.monotonic() - self._retained_at > _RETENTION_SECONDS:
+            await self._forget()
+            self._retained_at = time.monotonic()
+
+    async def _forget(self) -> None:
+        gone = True
+        while gone:
+            async with self._store.transaction() as transaction:
+                gone = bool(await transaction.rows("delete_finished", age_ms=self._retention_ms))
+        async with self._store.transaction() as transaction:
+            await transaction.run("delete_keys", age_ms=_KEY_AGE_MS)
+            await transaction.run("delete_agent_events", age_ms=self._retention_ms)

@@ -1,0 +1,56 @@
+"""The order of all events, and following it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from coordinator.errors import WrongEventIdError
+from coordinator.model import Event
+from coordinator.records import read_event
+from coordinator.store import Store, Transaction
+
+_BATCH = 200
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the order of all events: an event's transaction, and its number within."""
+
+    transaction: int
+    number: int
+
+    @classmethod
+    def parse(cls, event_id: str) -> Self:
+        """The place of the event with that id.
+
+        Raises:
+            WrongEventIdError: it is not an event's id.
+        """
+        try:
+            transaction, _, number = event_id.partition("-")
+            return cls(int(transaction), int(number))
+        except ValueError:
+            raise WrongEventIdError(f"{event_id!r} is not an event's id") from None
+
+
+async def list_events(transaction: Transaction, *, count: int, **filters: Any) -> list[Event]:
+    """The newest events that fit every filter given, newest first."""
+    return [read_event(row) for row in await transaction.rows("list_events", count=count, **filters)]
+
+
+async def follow(store: Store, place: Place | None) -> AsyncIterator[list[Event]]:
+    """Every event after a place, or from now on, in order; an empty list whenever nothing came for a while."""
+    if place is None:
+        async with store.transaction() as transaction:
+            last = await transaction.row("last_event")
+        place = Place(last["tx"], last["seq"]) if last else Place(0, 0)
+    while True:
+        seen = store.changes.count
+        async with store.transaction() as transaction:
+            rows = await transaction.rows("read_events", tx=place.transaction, seq=place.number, count=_BATCH)
+        if rows:
+            place = Place(rows[-1]["tx"], rows[-1]["seq"])
+        yield [read_event(row) for row in rows]
+        if len(rows) < _BATCH:
+            await store.changes.wait(seen, _LOOK_SECONDS)

@@ -1,0 +1,24 @@
+-- name: take_lock^
+-- A lock is free when nobody has it, or its lease has ended; its token only grows, also over those who come after.
+INSERT INTO named_lock (name, token, agent, lease_expires_at)
+VALUES (:name, 1, :agent, now_ms() + CAST(:lease_ms AS BIGINT))
+ON CONFLICT (name) DO UPDATE
+SET token = named_lock.token + 1, agent = excluded.agent, lease_expires_at = excluded.lease_expires_at
+WHERE named_lock.agent IS NULL OR named_lock.lease_expires_at <= now_ms()
+RETURNING *;
+
+-- name: renew_lock^
+UPDATE named_lock SET lease_expires_at = now_ms() + CAST(:lease_ms AS BIGINT)
+WHERE name = :name AND token = :token AND agent IS NOT NULL AND lease_expires_at > now_ms()
+RETURNING *;
+
+-- name: free_lock^
+UPDATE named_lock SET agent = NULL, lease_expires_at = NULL
+WHERE name = :name AND token = :token AND agent IS NOT NULL AND lease_expires_at > now_ms()
+RETURNING *;
+
+-- name: get_lock^
+SELECT * FROM named_lock WHERE name = :name;
+
+-- name: list_locks
+SELECT * FROM named_lock WHERE agent IS NOT NULL AND lease_expires_at > now_ms() ORDER BY name;
