@@ -1,8 +1,12 @@
 """The typed client: what the command line and agents' harnesses use."""
 
+import os
+import random
+import time
 import uuid
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 import msgspec
@@ -10,16 +14,26 @@ import msgspec
 from coordinator.model import (
     Agent,
     Agents,
+    Batch,
+    Cancellation,
     Claim,
     ClaimRequest,
     Claims,
     Completion,
+    Dependencies,
+    Event,
+    Events,
     Failure,
+    Lock,
+    LockRequest,
+    Locks,
+    Reassignment,
     Registration,
     Release,
     Renewal,
     Submission,
     WorkItem,
+    WorkItems,
     WorkPage,
 )
 
@@ -43,12 +57,14 @@ class UnreachableError(Exception):
 class Client:
     """Speaks to one coordinator.
 
-    Every write carries an Idempotency-Key, so a lost answer is asked for again and never done twice.
+    Every write carries an Idempotency-Key, so a lost answer is asked for again and never done twice. A bearer token
+    is taken from COORDINATOR_TOKEN.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30) -> None:
-        # One try a connection attempt: `_send` repeats whole requests.
+    def __init__(self, url: str, *, timeout_seconds: float = 75) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout_seconds)
+        if token := os.environ.get("COORDINATOR_TOKEN"):
+            self._http.headers["Authorization"] = f"Bearer {token}"
 
     def __enter__(self) -> Self:
         return self
@@ -82,14 +98,37 @@ class Client:
         """Give a work item back undone."""
         return self._write(f"/v1/work/{item}/release", release, WorkItem)
 
+    def submit_batch(self, batch: Batch) -> list[WorkItem]:
+        """Submit work items together, all or none."""
+        return self._write("/v1/work/batch", batch, WorkItems).items
+
+    def cancel(self, item: str, cancellation: Cancellation) -> WorkItem:
+        """Say that work is not to be done any more. Raises Problem `not_possible`, as do the three below."""
+        return self._write(f"/v1/work/{item}/cancel", cancellation, WorkItem)
+
+    def retry(self, item: str) -> WorkItem:
+        """Make failed or cancelled work ready again."""
+        return self._write(f"/v1/work/{item}/retry", None, WorkItem)
+
+    def reassign(self, item: str, reassignment: Reassignment) -> Claim:
+        """Give a work item to another agent."""
+        return self._write(f"/v1/work/{item}/reassign", reassignment, Claim)
+
+    def add_dependencies(self, item: str, dependencies: Dependencies) -> WorkItem:
+        """Make a work item wait for others too. Raises Problem `dependency_cycle` as well."""
+        return self._write(f"/v1/work/{item}/dependencies", dependencies, WorkItem)
+
     def get_item(self, item: str) -> WorkItem:
         """Look a work item up."""
         return self._send("GET", f"/v1/work/{item}", WorkItem)
 
+    def get_history(self, item: str) -> list[Event]:
+        """All that happened to a work item, in order."""
+        return self._send("GET", f"/v1/work/{item}/history", Events).events
+
     def list_items(self, **filters: str | int | None) -> WorkPage:
         """A page of work items; filters are the API's query parameters."""
-        given = {name: value for name, value in filters.items() if value is not None}
-        return self._send("GET", "/v1/work", WorkPage, params=given)
+        return self._send("GET", "/v1/work", WorkPage, params=_given(filters))
 
     def register(self, registration: Registration) -> Agent:
         """Register an agent, or update what is known of it."""
@@ -99,25 +138,102 @@ class Client:
         """Every agent, by name."""
         return self._send("GET", "/v1/agents", Agents).agents
 
-    def _write(self, path: str, body: msgspec.Struct, answer: type[_T]) -> _T:
+    def get_agent(self, name: str) -> Agent:
+        """Look an agent up. Raises Problem `agent_unknown`, as do the two below."""
+        return self._send("GET", f"/v1/agents/{name}", Agent)
+
+    def change_agent(self, name: str, action: Literal["renew", "drain", "activate", "fail"]) -> Agent:
+        """Say of an agent that it is there, takes no more work, takes work again, or is gone."""
+        return self._write(f"/v1/agents/{name}/{action}", None, Agent)
+
+    def remove_agent(self, name: str) -> None:
+        """Forget an agent; what it held is ready again."""
+        self._send("DELETE", f"/v1/agents/{name}", type(None))
+
+    def take_lock(self, name: str, request: LockRequest) -> Lock:
+        """Take a named lock. Raises Problem `lock_held`."""
+        return self._write(f"/v1/locks/{name}", request, Lock)
+
+    def renew_lock(self, name: str, renewal: Renewal) -> Lock:
+        """Extend a lock's lease. Raises Problem `lease_lost`, as does the next."""
+        return self._write(f"/v1/locks/{name}/renew", renewal, Lock)
+
+    def release_lock(self, name: str, release: Release) -> None:
+        """Let go of a lock."""
+        self._write(f"/v1/locks/{name}/release", release, type(None))
+
+    def list_locks(self) -> list[Lock]:
+        """Locks that are held, by name."""
+        return self._send("GET", "/v1/locks", Locks).locks
+
+    def list_events(self, **filters: str | int | None) -> list[Event]:
+        """The newest events, newest first."""
+        return self._send("GET", "/v1/events", Events, params=_given(filters)).events
+
+    def follow_events(self, after: str | None = None) -> Iterator[Event]:
+        """Every event from now on, or after the one with that id; a broken stream is taken up where it broke.
+
+        Raises:
+            UnreachableError: the coordinator went away and does not come back.
+        """
+        for attempt in range(_RETRIES):
+            headers = {"Last-Event-ID": after} if after else {}
+            try:
+                with self._http.stream("GET", "/v1/events/stream", headers=headers, timeout=60) as response:
+                    for line in response.iter_lines():
+                        if line.startswith("data:"):
+                            event = msgspec.json.decode(line.removeprefix("data:"), type=Event)
+                            after = event.id
+                            yield event
+            except httpx.TransportError:
+                time.sleep(_pause(attempt))
+        raise UnreachableError(f"the stream of {self._http.base_url} has ended")
+
+    def get_text(self, path: str) -> str:
+        """What a path of the coordinator says, as it is."""
+        response = self._request("GET", path)
+        if response.is_error:
+            raise _problem(response)
+        return response.text
+
+    def _write(self, path: str, body: msgspec.Struct | None, answer: type[_T]) -> _T:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
-        return self._send("POST", path, answer, content=msgspec.json.encode(body), headers=headers)
+        content = b"" if body is None else msgspec.json.encode(body)
+        return self._send("POST", path, answer, content=content, headers=headers)
 
     def _send(self, method: str, path: str, answer: type[_T], **options: Any) -> _T:
-        for attempt in range(_RETRIES):
+        response = self._request(method, path, **options)
+        if response.is_error:
+            raise _problem(response)
+        return msgspec.json.decode(response.content, type=answer)
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask, and ask again with growing pauses where no answer came or the store was away."""
+        for attempt in range(_RETRIES + 1):
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
-                if attempt + 1 == _RETRIES:
+                if attempt == _RETRIES:
                     raise UnreachableError(f"no coordinator answers at {self._http.base_url}: {error}") from error
-                continue
-            break
-        if response.is_success:
-            return msgspec.json.decode(response.content, type=answer)
-        try:
-            problem = response.json()
-            raise Problem(response.status_code, problem["code"], problem["detail"])
-        except (ValueError, KeyError, TypeError):
-            raise UnreachableError(
-                f"{self._http.base_url} answers {response.status_code}, but not as a coordinator does"
-            ) from None
+            else:
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == _RETRIES:
+                    return response
+            time.sleep(_pause(attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _pause(attempt: int) -> float:
+    """Seconds to wait after an attempt: 1, 2, 4 with as much again by chance, cut to a tenth for the first."""
+    return float(2**attempt * random.uniform(0.1, 1.0))  # noqa: S311 - spreads load, hides nothing
+
+
+def _given(filters: dict[str, str | int | None]) -> dict[str, str | int]:
+    return {name: value for name, value in filters.items() if value is not None}
+
+
+def _problem(response: httpx.Response) -> Exception:
+    try:
+        problem = response.json()
+        return Problem(response.status_code, problem["code"], problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return UnreachableError(f"{response.url} answers {response.status_code}, but not as a coordinator does")

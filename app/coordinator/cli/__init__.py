@@ -1,0 +1,102 @@
+"""The command line: `coordinator …`; tables for people, `--json` for programs.
+
+Exit codes: 0 done, 1 refused by the coordinator, 2 wrong usage, 3 no coordinator or store answers.
+"""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from coordinator import contract
+from coordinator.cli import admin, agent, event, work
+from coordinator.cli.output import HOME, Json, Url, connect, stop
+from coordinator.errors import CoordinatorError, StoreUnavailableError
+from coordinator.model import LEASE_SECONDS_DEFAULT, ClaimRequest, Priority, Submission
+
+app = typer.Typer(
+    no_args_is_help=True, help="Work for a thousand agents, never given twice.", pretty_exceptions_enable=False
+)
+app.add_typer(work.group, name="work")
+app.add_typer(agent.group, name="agent")
+app.add_typer(agent.lock, name="lock")
+app.add_typer(event.group, name="event")
+app.add_typer(admin.group, name="admin")
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API; settings come from COORDINATOR_… variables."""
+    from coordinator import server  # noqa: PLC0415 - clients start without it
+
+    server.serve(read_settings())
+
+
+@app.command()
+def migrate(
+    example_work: Annotated[bool, typer.Option(help="Put a few work items into an empty store.")] = False,
+) -> None:
+    """Bring the store to the schema that this version needs."""
+    from coordinator import example, schema, telemetry  # noqa: PLC0415
+
+    telemetry.configure_logs()
+    settings = read_settings()
+    schema.migrate(settings)
+    if example_work:
+        asyncio.run(example.submit_examples(settings))
+
+
+@app.command()
+def claim(
+    type: Annotated[str, typer.Argument(help="What kind of work it is.")],  # noqa: A002
+    title: Annotated[str, typer.Argument()],
+    agent: Annotated[str, typer.Option(help="Who claims.")],
+    priority: Priority = Priority.MEDIUM,
+    team: str | None = None,
+    url: Url = HOME,
+    as_json: Json = False,
+) -> None:
+    """Submit a work item and claim it at once."""
+    with connect(url) as client:
+        item = client.submit(Submission(type, title, priority=priority, team=team))
+        work.show_claims(client.claim(ClaimRequest(agent, item.id, lease_seconds=LEASE_SECONDS_DEFAULT)), as_json)
+
+
+@app.command()
+def health(url: Url = HOME) -> None:
+    """Say whether the coordinator is ready."""
+    with connect(url) as client:
+        typer.echo(client.get_text(contract.READY_PATH))
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line on standard error."""
+    from coordinator.client import Problem, UnreachableError  # noqa: PLC0415 - `serve` starts without httpx
+
+    try:
+        app()
+    except Problem as problem:
+        stop(f"{problem.code}: {problem}", 1)
+    except (UnreachableError, StoreUnavailableError) as error:
+        stop(str(error), 3)
+    except CoordinatorError as error:
+        stop(f"{error.code}: {error}", 1)
+    except (msgspec.ValidationError, ValueError) as error:
+        stop(str(error), 2)
+
+
+def read_settings() -> Any:
+    """The settings from the environment; wrong ones end the command with exit code 2."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from coordinator.settings import Settings  # noqa: PLC0415
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"COORDINATOR_{str(fault['loc'][0]).upper()}: {fault['msg']}" if fault["loc"] else fault["msg"]
+            for fault in error.errors()
+        )
+        stop(faults.replace("Value error, ", ""), 2)
