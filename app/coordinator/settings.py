@@ -31,9 +31,6 @@ class Settings(BaseSettings):
     authenticate: bool = Field(
         default=False, description="Ask for a bearer token; `coordinator admin create-token` makes them."
     )
-    requests_per_second: int = Field(
-        200, ge=1, le=100_000, description="Requests that one token may make of one process in a second."
-    )
     retention_days: int = Field(30, ge=1, le=3650, description="How long finished work is kept.")
     drain_seconds: float = Field(
         0,

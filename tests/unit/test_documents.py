@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from coordinator import errors
 from coordinator.cli import app
 from typer.main import get_command
 
@@ -41,3 +42,9 @@ def test_every_coordinator_command_that_is_shown_exists(page: Path) -> None:
         found = command
         for word in shown.split():
             found = found.commands[word]  # type: ignore[attr-defined]
+
+
+def test_every_error_code_is_explained() -> None:
+    page = (ROOT / "docs" / "coordinator.md").read_text()
+    codes = {kind.code for kind in vars(errors).values() if hasattr(kind, "code")}
+    assert {code for code in codes if f"`{code}`" not in page} == set()
