@@ -135,7 +135,7 @@ def running_image(engine: docker.DockerClient, deployment: Deployment) -> set[st
 
 def test_a_new_version_rolls_without_a_failed_request(deployment: Deployment, engine: docker.DockerClient) -> None:
     before = running_image(engine, deployment)
-    deployment.edit("app/coordinator/api.py", "BEAMOps coordinator", "BEAMOps coordinator, next")
+    deployment.edit("app/coordinator/api/app.py", "BEAMOps coordinator", "BEAMOps coordinator, next")
     with Load(deployment.url) as load:
         deployment.up()
     print(load.report())
