@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import docker
+import requests
 import typer
 from coordinator import contract
 from rich.table import Table
@@ -162,6 +163,9 @@ def main() -> None:
         app()
     except (StopError, SettingsError, EngineError) as error:
         fail(error)
+        raise SystemExit(1) from None
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        fail(StopError(f"the engine refused: {' '.join(str(error).split())}"))
         raise SystemExit(1) from None
 
 

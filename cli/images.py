@@ -103,7 +103,7 @@ def _build_packages(client: docker.DockerClient, source: Source) -> None:
 
 def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
-    entry.mode |= 0o444
+    entry.mode |= 0o555 if entry.isdir() else 0o444
     return entry
 
 

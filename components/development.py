@@ -28,6 +28,7 @@ class Development(Chapter):
         self.swarm = SingleNodeSwarm(
             "swarm",
             host=args.host,
+            stack=names.stack,
             advertise_address=args.settings.advertise_address,
             opts=self.options(),
         )

@@ -77,6 +77,7 @@ class Distribution(Chapter):
             configs=[File(start.id, start.name, "/etc/beamops/start.sh")],
             volumes={"/var/lib/postgresql/data": volume.name},
             constraints=[args.swarm.data_constraint],
+            start_seconds=600,  # recovery after a crash comes before the first connection
             stop_signal="SIGINT",  # fast shutdown: ends sessions, loses nothing
         )
 

@@ -21,9 +21,11 @@ from docker.types import (
 from pulumi import dynamic
 
 from components.engine import EngineError, connect
+from components.naming import STACK_LABEL
 
 _SETTLED: Final = {"complete", "failed", "rejected", "orphaned", "shutdown", "remove"}
 _JOB_SECONDS: Final = 180
+_GATEWAY_LABEL: Final = "beamops.gateway"
 _GATEWAY: Final = "docker_gwbridge"
 """The bridge by which tasks leave the swarm: the engine makes it with the first swarm, and keeps it."""
 
@@ -31,13 +33,22 @@ _GATEWAY: Final = "docker_gwbridge"
 class _SwarmProvider(dynamic.ResourceProvider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         with connect(props["host"]) as client:
+            # What was found is said by the swarm's own labels: a run that is cut off right here forgets nothing.
+            if client.info()["Swarm"]["LocalNodeState"] != "active":
+                gateway = "found" if client.networks.list(names=[_GATEWAY]) else "made"
+                client.swarm.init(
+                    advertise_addr=props["advertise_address"],
+                    listen_addr="127.0.0.1:2377",
+                    labels={STACK_LABEL: props["stack"], _GATEWAY_LABEL: gateway},
+                )
             swarm = client.info()["Swarm"]
-            adopted = swarm["LocalNodeState"] == "active"
-            bridge = bool(client.networks.list(names=[_GATEWAY]))
-            if not adopted:
-                client.swarm.init(advertise_addr=props["advertise_address"], listen_addr="127.0.0.1:2377")
-                swarm = client.info()["Swarm"]
-        found = {"adopted": adopted, "gateway_found": adopted or bridge, "node": swarm["NodeID"]}
+            client.swarm.reload()
+            labels = client.swarm.attrs["Spec"].get("Labels") or {}
+        found = {
+            "adopted": labels.get(STACK_LABEL) != props["stack"],
+            "gateway_found": labels.get(_GATEWAY_LABEL) != "made",
+            "node": swarm["NodeID"],
+        }
         return dynamic.CreateResult(swarm["Cluster"]["ID"], {**props, **found})
 
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
@@ -71,9 +82,12 @@ class SingleNodeSwarm(dynamic.Resource, module="docker", name="SingleNodeSwarm")
     adopted: pulumi.Output[bool]
     node: pulumi.Output[str]
 
-    def __init__(self, name: str, *, host: str, advertise_address: str, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, *, host: str, stack: str, advertise_address: str, opts: pulumi.ResourceOptions
+    ) -> None:
         values = {
             "host": host,
+            "stack": stack,
             "advertise_address": advertise_address,
             "adopted": None,
             "gateway_found": None,

@@ -49,6 +49,8 @@ class ServiceSpec:
     constraints: Sequence[pulumi.Input[str]] = ()
     stop_signal: str = "SIGTERM"
     stop_seconds: int = 30
+    start_seconds: int = 20
+    """How long it may be unhealthy after its start, if it has been healthy never yet."""
 
 
 def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
@@ -138,6 +140,6 @@ def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:
             interval="2s",
             timeout="10s",
             retries=3,
-            start_period="20s",
+            start_period=f"{spec.start_seconds}s",
         ),
     )  # fmt: skip

@@ -41,6 +41,9 @@ class Background:
                         await asyncio.sleep(_TICK_SECONDS)
             except StoreUnavailableError as error:
                 _log.warning("background work waits", reason=str(error))
+            except Exception:  # noqa: BLE001 - whatever it is, the loop goes on
+                # Ours or not: the next turn is a second away, and nobody else would take it.
+                _log.exception("background work failed")
             await asyncio.sleep(_TICK_SECONDS)
 
     async def tick(self) -> None:

@@ -148,7 +148,7 @@ class Client:
 
     def remove_agent(self, name: str) -> None:
         """Forget an agent; what it held is ready again."""
-        self._send("DELETE", f"/v1/agents/{name}", type(None))
+        self._send("DELETE", f"/v1/agents/{name}", type(None), headers={"Idempotency-Key": str(uuid.uuid4())})
 
     def take_lock(self, name: str, request: LockRequest) -> Lock:
         """Take a named lock. Raises Problem `lock_held`."""
@@ -176,17 +176,24 @@ class Client:
         Raises:
             UnreachableError: the coordinator went away and does not come back.
         """
-        for attempt in range(_RETRIES):
+        attempt = 0
+        while attempt <= _RETRIES:
             headers = {"Last-Event-ID": after} if after else {}
             try:
                 with self._http.stream("GET", "/v1/events/stream", headers=headers, timeout=60) as response:
+                    if response.is_client_error:
+                        response.read()
+                        raise _problem(response)
                     for line in response.iter_lines():
-                        if line.startswith("data:"):
-                            event = msgspec.json.decode(line.removeprefix("data:"), type=Event)
-                            after = event.id
-                            yield event
+                        attempt = 0
+                        if line.startswith("id:"):
+                            after = line.removeprefix("id:").strip()
+                        elif line.startswith("data:") and line.removeprefix("data:").strip():
+                            yield msgspec.json.decode(line.removeprefix("data:"), type=Event)
             except httpx.TransportError:
-                time.sleep(_pause(attempt))
+                pass
+            time.sleep(_pause(attempt))
+            attempt += 1
         raise UnreachableError(f"the stream of {self._http.base_url} has ended")
 
     def get_text(self, path: str) -> str:

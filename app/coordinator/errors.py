@@ -107,6 +107,22 @@ class KeyReusedError(CoordinatorError):
     title = "Idempotency-Key was used for another request"
 
 
+class ConflictError(CoordinatorError):
+    """Two transactions stood in each other's way, again and again."""
+
+    code = "conflict"
+    status = 503
+    title = "Ask again"
+
+
+class WrongValueError(CoordinatorError):
+    """A value that the store cannot hold."""
+
+    code = "invalid_request"
+    status = 400
+    title = "Request is not valid"
+
+
 class StoreUnavailableError(CoordinatorError):
     """The store does not answer, or its schema is older than this version needs."""
 

@@ -10,6 +10,7 @@ from coordinator.records import read_event
 from coordinator.store import Store, Transaction
 
 _BATCH = 200
+_LARGEST = 2**63
 _LOOK_SECONDS = 1.0
 
 
@@ -20,6 +21,9 @@ class Place:
     transaction: int
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.transaction}-{self.number}"
+
     @classmethod
     def parse(cls, event_id: str) -> Self:
         """The place of the event with that id.
@@ -29,7 +33,10 @@ class Place:
         """
         try:
             transaction, _, number = event_id.partition("-")
-            return cls(int(transaction), int(number))
+            place = cls(int(transaction), int(number))
+            if max(place.transaction, place.number) >= _LARGEST:
+                raise ValueError  # noqa: TRY301 - told like any other wrong id
+            return place  # noqa: TRY300
         except ValueError:
             raise WrongEventIdError(f"{event_id!r} is not an event's id") from None
 
@@ -39,12 +46,19 @@ async def list_events(transaction: Transaction, *, count: int, **filters: Any) -
     return [read_event(row) for row in await transaction.rows("list_events", count=count, **filters)]
 
 
-async def follow(store: Store, place: Place | None) -> AsyncIterator[list[Event]]:
-    """Every event after a place, or from now on, in order; an empty list whenever nothing came for a while."""
-    if place is None:
-        async with store.transaction() as transaction:
-            last = await transaction.row("last_event")
-        place = Place(last["tx"], last["seq"]) if last else Place(0, 0)
+async def find_place(store: Store) -> Place:
+    """Where the stream is now: what follows has not been told to anybody."""
+    async with store.transaction() as transaction:
+        last = await transaction.row("last_event")
+    return Place(last["tx"], last["seq"]) if last else Place(0, 0)
+
+
+async def follow(store: Store, place: Place) -> AsyncIterator[list[Event]]:
+    """Every event after a place, none left out; an empty list whenever nothing came for a while.
+
+    Events of transactions that ran side by side come by transaction, not by time: `number` of an event's id, and
+    its history, have the order in which things happened to one item.
+    """
     while True:
         seen = store.changes.count
         async with store.transaction() as transaction:

@@ -30,6 +30,12 @@ async def free(transaction: Transaction, name: str, release: Release) -> None:
     _held(name, await transaction.row("free_lock", name=name, token=release.token))
 
 
+async def get_holder(transaction: Transaction, name: str) -> str | None:
+    """Who has a lock, or had it last; None where nobody has."""
+    row = await transaction.row("get_lock", name=name)
+    return None if row is None else row["agent"]
+
+
 async def list_locks(transaction: Transaction) -> list[Lock]:
     """Locks that are held, by name."""
     return [read_lock(row) for row in await transaction.rows("list_locks")]

@@ -19,7 +19,7 @@ PAGE_MAX: Final = 500
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]*$")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 LeaseSeconds = Annotated[int, Meta(ge=1, le=3600)]
-Token = Annotated[int, Meta(ge=1)]
+Token = Annotated[int, Meta(ge=1, le=2**53)]
 Points = Annotated[int, Meta(ge=0, le=1000)]
 Names = Annotated[list[Name], Meta(max_length=32)]
 Reason = Annotated[str, Meta(min_length=1, max_length=2000)]

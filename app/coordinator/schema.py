@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from coordinator.contract import MIGRATIONS
+from coordinator.errors import StoreUnavailableError
 from coordinator.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,9 +26,15 @@ def migrate(settings: Settings) -> None:
     """Bring the store to `required_version`; safe to run twice, and two at once.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the store cannot be reached, or a migration failed and was rolled back.
+        StoreUnavailableError: the store cannot be reached, or a migration failed and was rolled back.
     """
-    asyncio.run(_migrate(settings))
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        asyncio.run(_migrate(settings))
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreUnavailableError(f"the store cannot be migrated: {reason}") from error
 
 
 async def _migrate(settings: Settings) -> None:

@@ -15,7 +15,7 @@ import aiosqlite
 import asyncpg
 
 from coordinator.changes import Changes
-from coordinator.errors import StoreUnavailableError
+from coordinator.errors import ConflictError, StoreUnavailableError, WrongValueError
 from coordinator.schema import required_version
 from coordinator.settings import Settings
 
@@ -193,6 +193,10 @@ async def _translated() -> AsyncIterator[None]:
     """What says that PostgreSQL cannot be used now, as the domain's error."""
     try:
         yield
+    except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+        raise ConflictError("two transactions were in each other's way: ask again") from error
+    except (asyncpg.exceptions.DataError, asyncpg.exceptions.CharacterNotInRepertoireError) as error:
+        raise WrongValueError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
         raise StoreUnavailableError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
     except (
@@ -200,6 +204,8 @@ async def _translated() -> AsyncIterator[None]:
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InsufficientResourcesError,
         asyncpg.OperatorInterventionError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.ReadOnlySQLTransactionError,
         asyncpg.UndefinedTableError,
     ) as error:
         raise StoreUnavailableError(f"PostgreSQL: {error}") from error

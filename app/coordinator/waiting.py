@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+import structlog
 
 from coordinator.errors import StoreUnavailableError
 from coordinator.model import ClaimRequest
 from coordinator.store import Row, Store
 
+_log = structlog.get_logger()
 _LOOK_SECONDS: Final = 1.0
 _LOOK_ITEMS: Final = 100
 _PATIENCE_SECONDS: Final = 10.0
@@ -66,9 +68,13 @@ class Waiters:
         seen = self._store.changes.count
         while True:
             seen = await self._store.changes.wait(seen, _LOOK_SECONDS)
-            if self._waiting:
-                with suppress(StoreUnavailableError):
+            try:
+                if self._waiting:
                     await self._look()
+            except StoreUnavailableError as error:
+                _log.warning("nobody is woken", reason=str(error))
+            except Exception:  # noqa: BLE001 - whatever it is, the loop goes on
+                _log.exception("looking for those who wait failed")
 
     async def _look(self) -> None:
         async with self._store.transaction() as transaction:

@@ -122,7 +122,7 @@ async def claim(transaction: Transaction, request: ClaimRequest) -> list[Claim]:
         UnknownItemError: there is no item with that id.
         NotClaimableError: the item asked for by id is held, finished, or waits; or the agent has no room for it.
     """
-    await transaction.run("see_agent", id=str(uuid7()), name=request.agent)
+    await see_agent(transaction, request.agent)
     room = await _room(transaction, request)
     await expire_leases(transaction)
     lease = {"agent": request.agent, "lease_ms": request.lease_seconds * 1000}
@@ -153,11 +153,14 @@ async def renew(transaction: Transaction, item: str, renewal: Renewal) -> Claim:
         LeaseLostError: the token is not the current one; nothing has changed.
     """
     lease_ms = renewal.lease_seconds * 1000
+    # The agent before the item, as everywhere: who holds one and waits for the other never meets its mirror image.
+    holder = (await get_item(transaction, item)).agent
+    if holder is not None:
+        await see_agent(transaction, holder)
     row = await transaction.row(
         "renew_lease", id=item, token=renewal.token, lease_ms=lease_ms, progress=renewal.progress
     )
     held = await _held(transaction, item, row)
-    await transaction.run("see_agent", id=str(uuid7()), name=held["agent"])
     if renewal.progress is not None:
         await record(transaction, "progressed", held, progress=renewal.progress)
     return read_claim(held)
@@ -220,6 +223,11 @@ async def reassign(transaction: Transaction, item: str, reassignment: Reassignme
     held = await _possible(transaction, item, row)
     await record(transaction, "reassigned", held)
     return read_claim(held)
+
+
+async def see_agent(transaction: Transaction, name: str) -> None:
+    """Note that an agent is there; one never heard of is known from now on."""
+    await transaction.run("see_agent", id=str(uuid7()), name=name)
 
 
 async def expire_leases(transaction: Transaction) -> int:

@@ -83,13 +83,23 @@ async def take_lock(request: Ask, name: FromPath[str], data: JSONBody[LockReques
 @post("/locks/{name:str}/renew", opt=_BY_AGENT, responses=_LOCK)
 async def renew_lock(request: Ask, name: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
     """Extend a lock's lease."""
-    return await write(request, key, lambda transaction: locks.renew(transaction, name, data))
+
+    async def change(transaction: Transaction) -> Lock:
+        request.state.caller.speak_for(await locks.get_holder(transaction, name))
+        return await locks.renew(transaction, name, data)
+
+    return await write(request, key, change)
 
 
 @post("/locks/{name:str}/release", opt=_BY_AGENT, status_code=200)
 async def free_lock(request: Ask, name: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
     """Let go of a lock."""
-    return await write(request, key, lambda transaction: locks.free(transaction, name, data))
+
+    async def change(transaction: Transaction) -> None:
+        request.state.caller.speak_for(await locks.get_holder(transaction, name))
+        await locks.free(transaction, name, data)
+
+    return await write(request, key, change)
 
 
 @get("/locks")

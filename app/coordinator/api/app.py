@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -127,8 +127,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
         finally:
             for task in beside:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*beside, return_exceptions=True)
             await store.close()
 
     metrics = PrometheusConfig(app_name="coordinator", prefix="coordinator", group_path=True)

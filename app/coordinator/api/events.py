@@ -36,11 +36,11 @@ async def stream_events(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=64)] = None,
 ) -> ServerSentEvent:
     """Follow all events from now on, or from where `Last-Event-ID` left off."""
-    place = Place.parse(last_event_id) if last_event_id else None
+    place = Place.parse(last_event_id) if last_event_id else await events.find_place(state.store)
 
     async def messages() -> AsyncIterator[ServerSentEventMessage]:
-        # Something at once, so that a client knows that it is connected.
-        yield ServerSentEventMessage(data=None, comment="connected")
+        # At once, so that a client knows that it is connected, and from where it would go on.
+        yield ServerSentEventMessage(id=str(place), data=None, comment="connected")
         spoken = time.monotonic()
         async for batch in events.follow(state.store, place):
             for event in batch:

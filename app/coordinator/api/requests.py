@@ -12,12 +12,13 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.params import HeaderParameter, QueryParameter
 
 from coordinator.access import ANYBODY, Caller, Role, answer_once, authenticate
-from coordinator.errors import ForbiddenError
+from coordinator.errors import ConflictError, ForbiddenError
 from coordinator.store import Store, Transaction
-from coordinator.work import get_item
 
 ROLE: Final = "role"
 """The key of a route's `opt` that says which role it needs."""
+
+_ATTEMPTS: Final = 4
 
 Ask = Request[Any, Any, State]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=8, max_length=128)]
@@ -49,22 +50,37 @@ async def write(request: Ask, key: str | None, change: Change, status: int = 200
     caller: Caller = request.state.caller
     body = await request.body()
     asked = b"\n".join([request.method.encode(), request.url.path.encode(), caller.token.encode(), body])
-    async with store.transaction() as transaction:
+    fingerprint = hashlib.sha256(asked).hexdigest()
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with store.transaction() as transaction:
 
-        async def answer() -> bytes:
-            return msgspec.json.encode(await change(transaction))
+                async def answer(transaction: Transaction = transaction) -> bytes:
+                    return msgspec.json.encode(await change(transaction))
 
-        content = await answer_once(transaction, key, hashlib.sha256(asked).hexdigest(), answer)
+                content = await answer_once(transaction, key, fingerprint, answer)
+        except ConflictError:
+            # Undone whole by the store, which picks one of two that wait for each other.
+            if attempt + 1 == _ATTEMPTS:
+                raise
+        else:
+            break
     return Response(content, status_code=status, media_type="application/json")
 
 
-async def write_held(request: Ask, key: str | None, item: str, change: Change) -> Response[bytes]:
-    """The same for a change of a work item that its holder alone may make. Raises ForbiddenError."""
+async def write_held(request: Ask, key: str | None, item: str, token: int, change: Change) -> Response[bytes]:
+    """The same for a change of a work item that its holder alone may make.
+
+    Raises:
+        ForbiddenError: the token is the current one, and another agent's; a stale one is refused as a lost lease.
+    """
 
     async def checked(transaction: Transaction) -> Any:
         caller: Caller = request.state.caller
         if caller.agent is not None:
-            caller.speak_for((await get_item(transaction, item)).agent)
+            row = await transaction.row("get_item", id=item)
+            if row is not None and row["token"] == token:
+                caller.speak_for(row["agent"])
         return await change(transaction)
 
     return await write(request, key, checked)

@@ -1,6 +1,8 @@
 """Routes of work items."""
 
+import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,6 +15,7 @@ from prometheus_client import Counter
 from coordinator import telemetry, work
 from coordinator.access import Role
 from coordinator.api.requests import ROLE, Ask, Change, Filter, Key, write, write_held
+from coordinator.errors import NotClaimableError
 from coordinator.model import (
     PAGE_MAX,
     Batch,
@@ -116,33 +119,54 @@ async def get_history(state: State, item: FromPath[str]) -> Events:
 @post("/claims", opt=_AGENT, responses={200: ResponseSpec(Claims, description="What was given")})
 async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None) -> Response[bytes]:
     """Claim one work item by id, or up to `count` by filter; with `wait_seconds`, as soon as there is something."""
+    state = request.app.state
     request.state.caller.speak_for(data.agent)
     end = time.monotonic() + data.wait_seconds
     given: list[Claim] = []
 
     async def change(transaction: Transaction) -> Claims:
-        claims = await work.claim(transaction, data)
-        if not claims and time.monotonic() < end and not state.lifecycle.draining:
+        patient = time.monotonic() < end and not state.lifecycle.draining
+        try:
+            given[:] = await work.claim(transaction, data)
+        except NotClaimableError:
+            if not patient:
+                raise
+            given.clear()
+        if patient and not given:
             raise _NothingYetError
-        given.extend(claims)
-        return Claims(claims)
+        return Claims(given)
 
-    state = request.app.state
     while True:
         try:
             response = await write(request, key, change)
         except _NothingYetError:
-            await state.waiters.wait(data, max(0, end - time.monotonic()))
+            if await _leaves(request, state.waiters.wait(data, end - time.monotonic())):
+                return Response(b"", status_code=499)
+            async with state.store.transaction() as transaction:
+                await work.see_agent(transaction, data.agent)
         else:
             for claim in given:
                 telemetry.count(telemetry.CLAIMED, claim.item)
             return response
 
 
+async def _leaves(request: Ask, waiting: Awaitable[None]) -> bool:
+    """Wait, and say whether the client has gone meanwhile: what nobody would get is not claimed."""
+    waiter = asyncio.ensure_future(waiting)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({waiter, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return gone.done() and gone.result()["type"] == "http.disconnect"
+    finally:
+        waiter.cancel()
+        gone.cancel()
+        await asyncio.gather(waiter, gone, return_exceptions=True)
+
+
 @post("/work/{item:str}/renew", opt=_AGENT, responses=_CLAIM)
 async def renew_work(request: Ask, item: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
     """Extend a lease, and note progress."""
-    return await write_held(request, key, item, lambda transaction: work.renew(transaction, item, data))
+    return await write_held(request, key, item, data.token, lambda transaction: work.renew(transaction, item, data))
 
 
 @post("/work/{item:str}/complete", opt=_AGENT, responses=_ITEM)
@@ -154,7 +178,7 @@ async def complete_work(
     async def change(transaction: Transaction) -> WorkItem:
         return await work.complete(transaction, item, data)
 
-    return await _counted(request, key, item, telemetry.COMPLETED, change)
+    return await _counted(request, key, item, data.token, telemetry.COMPLETED, change)
 
 
 @post("/work/{item:str}/fail", opt=_AGENT, responses=_ITEM)
@@ -164,13 +188,13 @@ async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], 
     async def change(transaction: Transaction) -> WorkItem:
         return await work.fail(transaction, item, data)
 
-    return await _counted(request, key, item, telemetry.FAILED, change)
+    return await _counted(request, key, item, data.token, telemetry.FAILED, change)
 
 
 @post("/work/{item:str}/release", opt=_AGENT, responses=_ITEM)
 async def release_work(request: Ask, item: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
     """Give a work item back undone."""
-    return await write_held(request, key, item, lambda transaction: work.release(transaction, item, data))
+    return await write_held(request, key, item, data.token, lambda transaction: work.release(transaction, item, data))
 
 
 @post("/work/{item:str}/cancel", opt=_OPERATOR, responses=_ITEM)
@@ -203,15 +227,17 @@ async def add_dependencies(
     return await write(request, key, lambda transaction: work.add_dependencies(transaction, item, data.depends_on))
 
 
-async def _counted(request: Ask, key: str | None, item: str, counter: Counter, change: Change) -> Response[bytes]:
+async def _counted(
+    request: Ask, key: str | None, item: str, token: int, counter: Counter, change: Change
+) -> Response[bytes]:
     done: list[Any] = []
 
     async def noted(transaction: Transaction) -> Any:
         done.append(await change(transaction))
         return done[0]
 
-    response = await write_held(request, key, item, noted)
-    for one in done:
+    response = await write_held(request, key, item, token, noted)
+    for one in done[-1:]:
         telemetry.count(counter, msgspec.convert(one, WorkItem))
     return response
 

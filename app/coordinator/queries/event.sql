@@ -2,7 +2,8 @@
 INSERT INTO event (at, item, kind, agent, team, data) VALUES (now_ms(), :item, :kind, :agent, :team, :data);
 
 -- name: list_history
-SELECT * FROM event WHERE item = :item ORDER BY tx, seq;
+-- Numbers are drawn while the item is held: of one item they are in order.
+SELECT * FROM event WHERE item = :item ORDER BY seq;
 
 -- name: read_events
 -- In order and without a gap: no further than the oldest transaction that is still open.
@@ -17,7 +18,7 @@ SELECT tx, seq FROM event WHERE tx < settled_before() ORDER BY tx DESC, seq DESC
 -- The newest first.
 SELECT * FROM event
 WHERE (CAST(:kind AS TEXT) IS NULL OR kind = :kind) AND (CAST(:agent AS TEXT) IS NULL OR agent = :agent)
-ORDER BY tx DESC, seq DESC LIMIT :count;
+ORDER BY seq DESC LIMIT :count;
 
 -- name: delete_agent_events!
 -- Events of work items go with their items.

@@ -178,7 +178,13 @@ RETURNING *;
 SELECT status, count(*) AS items FROM work_item GROUP BY status;
 
 -- name: delete_finished
+-- What failed stays as long as anything waits for it: it may be tried again.
 WITH gone AS MATERIALIZED (
-    SELECT id FROM work_item WHERE finished_at < now_ms() - CAST(:age_ms AS BIGINT) ORDER BY finished_at LIMIT 1000
+    SELECT id FROM work_item
+    WHERE finished_at < now_ms() - CAST(:age_ms AS BIGINT)
+      AND (status = 'completed' OR NOT EXISTS (
+          SELECT 1 FROM dependency JOIN work_item AS waiting ON waiting.id = dependency.item
+          WHERE dependency.needs = work_item.id AND waiting.status = 'blocked'))
+    ORDER BY finished_at LIMIT 1000 /*lock*/
 )
 DELETE FROM work_item WHERE id IN (SELECT id FROM gone) RETURNING id;

@@ -85,6 +85,7 @@ def _create_events() -> None:
         sa.Column("agent", sa.Text),
         sa.Column("team", sa.Text),
         sa.Column("data", sa.Text, nullable=False),
+        sqlite_autoincrement=True,  # a number is never used twice, whatever was deleted
     )
     op.create_index("event_order", "event", ["tx", "seq"])
     op.create_index("event_item", "event", ["item", "seq"])
