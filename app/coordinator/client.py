@@ -11,6 +11,8 @@ from typing import Any, Literal, Self, TypeVar
 import httpx
 import msgspec
 
+from coordinator import reports
+from coordinator.health import Health
 from coordinator.model import (
     Agent,
     Agents,
@@ -195,6 +197,42 @@ class Client:
             time.sleep(_pause(attempt))
             attempt += 1
         raise UnreachableError(f"the stream of {self._http.base_url} has ended")
+
+    def get_health(self) -> Health:
+        """The health score, with each of its parts."""
+        return self._send("GET", "/v1/health", Health)
+
+    def report_teams(self) -> reports.Teams:
+        """Work, capacity, velocity and collaboration of every team."""
+        return self._send("GET", "/v1/reports/teams", reports.Teams)
+
+    def report_planning(self) -> reports.Planning:
+        """Backlog in points against velocity."""
+        return self._send("GET", "/v1/reports/planning", reports.Planning)
+
+    def report_dependencies(self) -> reports.Blockers:
+        """What blocked work waits for."""
+        return self._send("GET", "/v1/reports/dependencies", reports.Blockers)
+
+    def report_idle(self) -> reports.Idle:
+        """Capacity that nobody uses."""
+        return self._send("GET", "/v1/reports/idle", reports.Idle)
+
+    def report_board(self) -> reports.Board:
+        """Parents, and how far their children are."""
+        return self._send("GET", "/v1/reports/board", reports.Board)
+
+    def report_delivered(self, days: float) -> reports.Delivered:
+        """What was completed in so many days."""
+        return self._send("GET", "/v1/reports/delivered", reports.Delivered, params={"days": days})
+
+    def report_retrospective(self, days: float) -> reports.Retrospective:
+        """So many days against as many before them."""
+        return self._send("GET", "/v1/reports/retrospective", reports.Retrospective, params={"days": days})
+
+    def report_flow(self, days: float) -> reports.Flow:
+        """Time that work finished in so many days spent in each state."""
+        return self._send("GET", "/v1/reports/flow", reports.Flow, params={"days": days})
 
     def get_text(self, path: str) -> str:
         """What a path of the coordinator says, as it is."""

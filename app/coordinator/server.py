@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from coordinator import schema, telemetry
-from coordinator.api.app import Lifecycle, close_connections_when_draining, create_app
+from coordinator.api.app import Lifecycle, add_headers, create_app
 from coordinator.settings import Settings
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
         schema.migrate(settings)
     lifecycle = Lifecycle()
     config = uvicorn.Config(
-        close_connections_when_draining(create_app(settings, lifecycle), lifecycle),
+        add_headers(create_app(settings, lifecycle), lifecycle),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

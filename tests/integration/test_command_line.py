@@ -118,10 +118,21 @@ def test_tokens_are_made_listed_and_revoked(run: Run) -> None:
 
 
 def test_what_it_says_of_itself(run: Run) -> None:
-    assert "ready" in run("health")
+    assert "ready" in run("status")
+    assert read(run("health", "--json"))["score"] > 0
+    assert "store round trip" in run("health")
     assert "beamops_agent_work_claimed_total" in run("admin", "metrics")
     assert read(run("admin", "openapi"))["info"]["title"] == "BEAMOps coordinator"
     run("migrate")
+
+
+@pytest.mark.parametrize(
+    "name", ["teams", "planning", "dependencies", "idle", "delivered", "retrospective", "board", "flow"]
+)
+def test_every_report_is_a_table_and_json(run: Run, name: str) -> None:
+    run("claim", "docs", "Write", "--agent", "ada", "--team", "a")
+    assert run("report", name)
+    assert read(run("report", name, "--json")) is not None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +141,7 @@ def test_what_it_says_of_itself(run: Run) -> None:
         (("work", "show", "none"), 1, "coordinator: item_unknown: there is no work item none"),
         (("work", "complete", "x", "--token", "1", "--result", "{"), 2, "coordinator: --result is not JSON"),
         (("work", "claim", "--agent", "a b"), 1, "coordinator: invalid_request: agent"),
-        (("health", "--url", "http://127.0.0.1:1"), 3, "coordinator: no coordinator answers at http://127.0.0.1:1"),
+        (("status", "--url", "http://127.0.0.1:1"), 3, "coordinator: no coordinator answers at http://127.0.0.1:1"),
     ],
 )
 def test_a_refusal_is_one_line_and_an_exit_code(run: Run, words: tuple[str, ...], code: int, line: str) -> None:
@@ -153,6 +164,6 @@ def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tup
 
 def test_every_command_explains_itself() -> None:
     found = list(commands(get_command(app)))  # type: ignore[arg-type,unused-ignore]
-    assert len(found) >= 30
+    assert len(found) > 40
     for words in found:
         assert "Usage: " in CliRunner().invoke(app, [*words, "--help"]).output

@@ -5,19 +5,23 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
 from litestar import Litestar, Response, Router, get
-from litestar.datastructures import ResponseHeader, State
+from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
+from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+import coordinator
 from coordinator import __version__
-from coordinator.api import agents, events, problems, work
+from coordinator.api import agents, events, problems, reports, work
 from coordinator.api.requests import require_role
 from coordinator.background import Background
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
@@ -28,10 +32,12 @@ from coordinator.waiting import Waiters
 
 _log = structlog.get_logger()
 _BODY_BYTES: Final = 256 * 1024
+_WEB: Final = Path(coordinator.__file__).parent / "web"
 _HEADERS: Final = [
-    ResponseHeader(name="X-Content-Type-Options", value="nosniff"),
-    ResponseHeader(name="X-Frame-Options", value="DENY"),
-    ResponseHeader(name="Referrer-Policy", value="no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
 ]
 
 
@@ -92,18 +98,22 @@ def _log_requests(app: ASGIApp) -> ASGIApp:
     return logged
 
 
-def close_connections_when_draining(app: ASGIApp, lifecycle: Lifecycle) -> ASGIApp:
-    """Say `Connection: close` while draining: no proxy then reuses a connection that is about to end."""
+def add_headers(app: ASGIApp, lifecycle: Lifecycle) -> ASGIApp:
+    """Tell browsers to take nothing from elsewhere; and every client, while draining, to close its connection.
 
-    async def draining(scope: Scope, receive: Receive, send: Send) -> None:
+    No proxy then reuses a connection that is about to end.
+    """
+
+    async def headed(scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start" and lifecycle.draining:
-                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            if message["type"] == "http.response.start":
+                closing = [(b"connection", b"close")] if lifecycle.draining else []
+                message["headers"] = [*message["headers"], *_HEADERS, *closing]
             await send(message)
 
         await app(scope, receive, sent if scope["type"] == ScopeType.HTTP else send)
 
-    return draining
+    return headed
 
 
 class _Metrics(PrometheusController):
@@ -133,7 +143,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
     metrics = PrometheusConfig(app_name="coordinator", prefix="coordinator", group_path=True)
     return Litestar(
         route_handlers=[
-            Router("/v1", route_handlers=[*work.ROUTES, *agents.ROUTES, *events.ROUTES], guards=[require_role]),
+            Router(
+                "/v1",
+                route_handlers=[*work.ROUTES, *agents.ROUTES, *events.ROUTES, *reports.ROUTES],
+                guards=[require_role],
+            ),
+            create_static_files_router("/", [_WEB], html_mode=True, include_in_schema=False),
             live,
             ready,
             _Metrics,
@@ -146,8 +161,12 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             HTTPException: problems.reject,
             Exception: problems.hide,
         },
-        response_headers=_HEADERS,
         logging_config=None,
         request_max_body_size=_BODY_BYTES,
-        openapi_config=OpenAPIConfig(title="BEAMOps coordinator", version=__version__, path="/schema"),
+        openapi_config=OpenAPIConfig(
+            title="BEAMOps coordinator",
+            version=__version__,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],  # the others load scripts from elsewhere
+        ),
     )

@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from coordinator import contract
-from coordinator.cli import admin, agent, event, work
-from coordinator.cli.output import HOME, Json, Url, connect, stop
+from coordinator.cli import admin, agent, event, report, work
+from coordinator.cli.output import HOME, Json, Url, connect, show, stop
 from coordinator.errors import CoordinatorError, StoreUnavailableError
 from coordinator.model import LEASE_SECONDS_DEFAULT, ClaimRequest, Priority, Submission
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(work.group, name="work")
 app.add_typer(agent.group, name="agent")
 app.add_typer(agent.lock, name="lock")
+app.add_typer(report.group, name="report")
 app.add_typer(event.group, name="event")
 app.add_typer(admin.group, name="admin")
 
@@ -64,10 +65,23 @@ def claim(
 
 
 @app.command()
-def health(url: Url = HOME) -> None:
+def status(url: Url = HOME) -> None:
     """Say whether the coordinator is ready."""
     with connect(url) as client:
         typer.echo(client.get_text(contract.READY_PATH))
+
+
+@app.command()
+def health(url: Url = HOME, as_json: Json = False) -> None:
+    """Show the health score, 0 to 100, with each of its parts."""
+    with connect(url) as client:
+        found = client.get_health()
+    rows = [
+        (part.name, f"{part.value:g} {part.unit}", f"{part.good:g}", f"{part.bad:g}", part.weight, part.score)
+        for part in found.parts
+    ]
+    rows.append(("health", "", "", "", "", found.score))
+    show(found, as_json, ("part", "measured", "good", "bad", "weight", "score"), rows, "")
 
 
 def main() -> None:

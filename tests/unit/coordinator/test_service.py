@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from coordinator import contract, telemetry
-from coordinator.api.app import Lifecycle, close_connections_when_draining, create_app
+from coordinator.api.app import Lifecycle, add_headers, create_app
 from coordinator.schema import required_version
 from coordinator.settings import Settings
 from litestar.testing import AsyncTestClient
@@ -37,10 +37,12 @@ async def test_a_draining_coordinator_is_alive_but_not_ready(client: httpx.Async
 async def test_a_draining_coordinator_lets_go_of_connections(settings: Settings, client: httpx.AsyncClient) -> None:
     assert "connection" not in (await client.get("/v1/agents")).headers
     lifecycle = Lifecycle(draining=True)
-    draining = close_connections_when_draining(create_app(settings, lifecycle), lifecycle)
+    draining = add_headers(create_app(settings, lifecycle), lifecycle)
     transport = httpx.ASGITransport(draining)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as other:
-        assert (await other.get(contract.READY_PATH)).headers["connection"] == "close"
+        answer = await other.get(contract.READY_PATH)
+    assert answer.headers["connection"] == "close"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 async def test_a_store_without_schema_makes_it_neither_ready_nor_alive(tmp_path: Path) -> None:
@@ -95,3 +97,11 @@ def test_every_log_line_is_one_json_object() -> None:
     first, second = map(json.loads, output.getvalue().splitlines())
     assert (first["event"], first["level"]) == ("two\nlines", "warning")
     assert "ValueError: broken" in second["exception"]
+
+
+async def test_the_page_is_served_and_nothing_beside_it(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert "<title>Coordinator</title>" in page.text
+    for part in ("style.css", "page.js"):
+        assert (await client.get(f"/{part}")).status_code == 200, part
+    assert (await client.get("/../settings.py")).status_code == 404

@@ -1,0 +1,167 @@
+// The page: asks the API, follows its events, and asks again what a change may have touched.
+const STATES = ["blocked", "ready", "claimed", "completed", "failed", "cancelled"];
+const KEPT_EVENTS = 50;
+const CALM_MS = 500; // at most this often is everything asked again
+const RETRY_MS = 2000;
+
+const find = (id) => document.getElementById(id);
+const token = () => sessionStorage.getItem("token");
+
+class NeedsToken extends Error {}
+
+async function ask(path, options = {}) {
+  const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
+  const answer = await fetch(path, { ...options, headers: { ...headers, ...options.headers } });
+  if (answer.status === 401) throw new NeedsToken();
+  if (!answer.ok) throw new Error(`${path} answers ${answer.status}`);
+  return answer;
+}
+
+const get = async (path) => (await ask(path)).json();
+
+// Text only ever goes in as text: titles and names are what strangers wrote.
+function cell(content, kind = "td") {
+  const made = document.createElement(kind);
+  if (content instanceof Node) made.append(content);
+  else made.textContent = content ?? "";
+  return made;
+}
+
+function row(...contents) {
+  const made = document.createElement("tr");
+  made.append(...contents.map((content) => cell(content)));
+  return made;
+}
+
+function marked(word) {
+  const made = document.createElement("span");
+  made.className = word;
+  made.textContent = word;
+  return made;
+}
+
+function ago(time) {
+  const seconds = Math.max(0, Math.round((Date.now() - new Date(time)) / 1000));
+  if (seconds < 90) return `${seconds} s ago`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+  return new Date(time).toLocaleString();
+}
+
+function describe(event) {
+  const made = document.createElement("li");
+  const what = [event.kind.replaceAll("_", " "), event.agent && `by ${event.agent}`, event.data.reason];
+  made.textContent = `${new Date(event.at).toLocaleTimeString()}  ${what.filter(Boolean).join(" · ")}`;
+  return made;
+}
+
+async function showHistory(item) {
+  const { events } = await get(`v1/work/${encodeURIComponent(item.id)}/history`);
+  find("history-title").textContent = item.title;
+  find("history-events").replaceChildren(...events.map(describe));
+  find("history").showModal();
+}
+
+function opener(item) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = item.title;
+  made.addEventListener("click", () => showHistory(item));
+  return made;
+}
+
+async function refresh() {
+  const [health, { teams }, { items }, { agents }] = await Promise.all(
+    ["v1/health", "v1/reports/teams", "v1/work?count=20", "v1/agents"].map(get),
+  );
+  find("score").textContent = health.score;
+  find("parts").replaceChildren(
+    ...health.parts.map((part) => row(part.name, `${part.value} ${part.unit}`, part.weight, part.score)),
+  );
+  find("teams").replaceChildren(
+    ...teams.map((team) => row(team.team ?? "(none)", ...STATES.map((state) => team.items[state] ?? 0))),
+  );
+  find("work").replaceChildren(
+    ...items.map((item) => row(opener(item), marked(item.status), item.priority, item.team, item.agent)),
+  );
+  find("agents").replaceChildren(
+    ...agents.map((agent) =>
+      row(agent.name, marked(agent.status), agent.team, `${agent.claimed}/${agent.capacity ?? "∞"}`, ago(agent.last_seen_at)),
+    ),
+  );
+}
+
+let planned = null;
+function refreshSoon() {
+  planned ??= setTimeout(() => {
+    planned = null;
+    refresh().catch(report);
+  }, CALM_MS);
+}
+
+// Not EventSource, which cannot send a token.
+async function follow() {
+  let place = null;
+  for (;;) {
+    try {
+      const answer = await ask("v1/events/stream", { headers: place ? { "Last-Event-ID": place } : {} });
+      find("connection").textContent = "live";
+      refreshSoon();
+      let rest = "";
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const lines = (rest + value).split(/\r?\n/);
+        rest = lines.pop();
+        for (const line of lines) {
+          if (line.startsWith("id:")) place = line.slice(3).trim();
+          if (line.startsWith("data:") && line.slice(5).trim()) tell(JSON.parse(line.slice(5)));
+        }
+      }
+    } catch (error) {
+      if (error instanceof NeedsToken) return report(error);
+    }
+    find("connection").textContent = "not connected, trying again …";
+    await new Promise((resume) => setTimeout(resume, RETRY_MS));
+  }
+}
+
+function tell(event) {
+  const list = find("events");
+  list.prepend(describe(event));
+  while (list.children.length > KEPT_EVENTS) list.lastChild.remove();
+  refreshSoon();
+}
+
+function report(error) {
+  if (error instanceof NeedsToken) {
+    find("page").hidden = true;
+    find("sign-in").hidden = false;
+    find("sign-in-fault").textContent = token() ? "The token is unknown or revoked." : "";
+    find("connection").textContent = "signed out";
+    find("token").focus();
+  } else {
+    find("connection").textContent = error.message;
+  }
+}
+
+find("sign-in").addEventListener("submit", (submitted) => {
+  submitted.preventDefault();
+  sessionStorage.setItem("token", find("token").value.trim());
+  start();
+});
+
+async function start() {
+  try {
+    const { events } = await get("v1/events?count=20");
+    find("sign-in").hidden = true;
+    find("page").hidden = false;
+    find("events").replaceChildren(...events.map(describe));
+    await refresh();
+    follow();
+  } catch (error) {
+    report(error);
+  }
+}
+
+start();
