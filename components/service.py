@@ -101,6 +101,12 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
     )
 
 
+def write_duration(seconds: int) -> str:
+    """A duration as the engine writes it back: written otherwise, every refresh would show a change."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
 def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:
     uid, _, gid = spec.user.partition(":")
     mounts = [
@@ -133,13 +139,13 @@ def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:
             for file in spec.configs
         ],
         stop_signal=spec.stop_signal,
-        stop_grace_period=f"{spec.stop_seconds}s",
+        stop_grace_period=write_duration(spec.stop_seconds),
         healthcheck=docker.ServiceTaskSpecContainerSpecHealthcheckArgs(
             tests=["CMD", *spec.health],
             # Shorter ones restart healthy containers on a busy machine.
             interval="2s",
             timeout="10s",
             retries=3,
-            start_period=f"{spec.start_seconds}s",
+            start_period=write_duration(spec.start_seconds),
         ),
     )  # fmt: skip
