@@ -149,7 +149,9 @@ def _open(stack: str, *, images: bool = True) -> Stack:
 
 
 def _summarise(stack: str, outputs: dict[str, Any]) -> None:
-    console.print(f"\n[bold green]{stack} is up:[/] {outputs['url']} [dim](web page; the API describes itself at /schema)[/]")
+    console.print(
+        f"\n[bold green]{stack} is up:[/] {outputs['url']} [dim](web page; the API describes itself at /schema)[/]"
+    )
     for name, image in outputs["images"].items():
         console.print(f"  [dim]{name:<12} {image}[/]")
     url = "" if outputs["url"] == _HOME else f" --url {outputs['url']}"
