@@ -99,3 +99,30 @@ async def test_fifty_who_wait_for_ten_items_get_one_each(coordinators: list[str]
         items = [(await client.post(f"{coordinators[0]}/v1/work", json=WORK)).json()["id"] for _ in range(10)]
         given = [claim["item"]["id"] for answer in await asyncio.gather(*waiting) for claim in answer.json()["claims"]]
     assert sorted(given) == sorted(items)
+
+
+async def under_way(client: httpx.AsyncClient, url: str) -> float:
+    metrics = (await client.get(f"{url}/metrics")).text
+    name = "coordinator_requests_in_progress{"
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in metrics.splitlines()
+        if line.startswith(name) and '"/v1/claims"' in line
+    )
+
+
+async def test_who_has_gone_while_waiting_is_given_nothing(coordinators: list[str]) -> None:
+    url = coordinators[0]
+    async with httpx.AsyncClient(timeout=30) as client, asyncio.timeout(20):
+        async with httpx.AsyncClient(timeout=30) as ghost:
+            waiting = asyncio.create_task(ghost.post(f"{url}/v1/claims", json={"agent": "ghost", "wait_seconds": 30}))
+            while not await under_way(client, url):
+                await asyncio.sleep(0.05)
+            waiting.cancel()
+        while await under_way(client, url):
+            await asyncio.sleep(0.05)
+        item = (await client.post(f"{url}/v1/work", json=WORK)).json()["id"]
+        answer = await client.post(f"{url}/v1/claims", json={"agent": "ada", "wait_seconds": 10})
+        history = (await client.get(f"{url}/v1/work/{item}/history")).json()["events"]
+    assert [claim["item"]["id"] for claim in answer.json()["claims"]] == [item]
+    assert [event["agent"] for event in history] == [None, "ada"]
