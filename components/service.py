@@ -102,9 +102,9 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
 
 
 def write_duration(seconds: int) -> str:
-    """A duration as the engine writes it back: written otherwise, every refresh would show a change."""
+    """A duration as the provider writes it back: written otherwise, every refresh would show a change."""
     minutes, rest = divmod(seconds, 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+    return (f"{minutes}m" if minutes else "") + (f"{rest}s" if rest or not minutes else "")
 
 
 def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:

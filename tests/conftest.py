@@ -89,7 +89,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The environment that makes a coordinator use a fresh store of each kind."""
     if request.param == "sqlite":
         return {"COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}"}
-    server, password = request.getfixturevalue("postgresql")
+    return _make_store(*request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def stores(postgresql: tuple[str, Path]) -> list[dict[str, str]]:
+    """Two fresh databases on one PostgreSQL, to be compared."""
+    return [_make_store(*postgresql), _make_store(*postgresql)]
+
+
+def _make_store(server: str, password: Path) -> dict[str, str]:
     return {
         "COORDINATOR_DATABASE_URL": f"{server}/{_make_database(server, password)}",
         "COORDINATOR_DATABASE_PASSWORD_FILE": str(password),
