@@ -87,7 +87,7 @@ def docs() -> None:
 @app.command()
 def status(stack: _Name = "dev") -> None:
     """Show the services of a stack."""
-    table = Table("service", "running", "wanted", "image", "last change")
+    table = Table("service", "running", "wanted", "image", "last change", box=None)
     with _connect(stack) as (client, names):
         for service in _services(client, names):
             tasks = service.tasks()
@@ -121,7 +121,7 @@ def logs(stack: _Name = "dev", tail: Annotated[int, typer.Option(min=1, max=10_0
 
 def _short(image: str) -> str:
     name, _, digest = image.partition("@")[0].partition(":")
-    return f"{name}:{digest[:12]}"
+    return f"{name.rpartition('/')[2]}:{digest[:12]}"
 
 
 @contextmanager
