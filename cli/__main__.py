@@ -15,10 +15,10 @@ from cli.console import StopError, console, fail
 from cli.engine import ensure_engine, stop_engine
 from cli.images import choose_source, ensure_images
 from cli.lock import lock as lock_requirements
-from cli.places import ROOT
 from cli.stack import Stack, load_settings
 from cli.toolchain import ensure_toolchain
 from components import reference
+from components.containers import ROOT
 from components.engine import EngineError, connect, engine_host
 from components.naming import STACK_LABEL, Names
 from components.settings import SettingsError
@@ -99,8 +99,6 @@ def status(stack: _Name = "dev") -> None:
                 service.name, str(running), str(wanted),
                 _short(spec["TaskTemplate"]["ContainerSpec"]["Image"]), update.get("State", "created"),
             )  # fmt: skip
-    if not table.row_count:
-        raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
     console.print(table)
 
 
@@ -108,13 +106,9 @@ def status(stack: _Name = "dev") -> None:
 def logs(stack: _Name = "dev", tail: Annotated[int, typer.Option(min=1, max=10_000)] = 50) -> None:
     """Show the last lines that each service of a stack logged."""
     with _connect(stack) as (client, names):
-        services = _services(client, names)
-        if not services:
-            raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
-        for service in services:
-            for line in (
-                b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace").splitlines()
-            ):
+        for service in _services(client, names):
+            said = b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace")
+            for line in said.splitlines():
                 console.print(f"[cyan]{service.name}[/] ", end="")
                 console.print(line, markup=False)
 
@@ -132,9 +126,11 @@ def _connect(stack: str) -> Iterator[tuple[docker.DockerClient, Names]]:
 
 
 def _services(client: docker.DockerClient, names: Names) -> list[Any]:
-    if not client.info()["Swarm"]["ControlAvailable"]:
-        return []
-    found = client.services.list(filters={"label": f"{STACK_LABEL}={names.stack}"})
+    manager = client.info()["Swarm"]["ControlAvailable"]
+    found = client.services.list(filters={"label": f"{STACK_LABEL}={names.stack}"}) if manager else []
+    if not found:
+        stack = names.environment
+        raise StopError(f"nothing of {stack} runs; `make up STACK={stack}` deploys it")
     return sorted(found, key=lambda service: str(service.name))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import psutil
 
+from cli.commands import install
 from cli.console import StopError, step
 from cli.places import data_folder
 from components.engine import EngineError, connect, engine_host
@@ -30,7 +31,7 @@ def ensure_engine(configured: str | None) -> bool:
         _check_that_we_may(host, error)
     if shutil.which("dockerd") is None:
         with step("Installing Docker from Debian's packages"):
-            _install()
+            install("docker.io", "iptables")
     with step("Starting Docker"):
         _start(host)
     return True
@@ -62,17 +63,6 @@ def _check_that_we_may(host: str, error: EngineError) -> None:
         raise StopError(f"{error}; or run as root, and it is started for you")
     if shutil.which("dockerd") is None and not Path("/etc/debian_version").exists():
         raise StopError(f"{error}; it is installed for you on Debian alone")
-
-
-def _install() -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker.io", "iptables"],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise StopError(f"`{' '.join(command)}` failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
 
 
 def _start(host: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -11,11 +10,12 @@ from typing import Final
 
 import docker
 
+from cli.commands import install, run
 from cli.console import StopError, console, step
-from cli.places import ROOT, cache_folder, data_folder
+from cli.places import cache_folder, data_folder
 from components import catalogue
-from components.containers import Source, base_reference, packages_reference, python_reference
-from components.engine import connect, engine_host
+from components.containers import ROOT, Source, base_reference, packages_reference, python_reference
+from components.engine import connect, engine_host, has_image
 from components.settings import IMAGES_VARIABLE, Settings
 
 _PROBE_SECONDS: Final = 15
@@ -50,20 +50,12 @@ def ensure_images(settings: Settings, source: Source) -> None:
         StopError: one of them cannot be made.
     """
     with connect(engine_host(settings.development.engine), _BUILD_SECONDS) as client:
-        if source == "build" and not _has(client, base_reference()):
+        if source == "build" and not has_image(client, base_reference()):
             with step(f"Base image {base_reference()}"):
                 _import_base(client)
-        if not _has(client, packages_reference(source)):
+        if not has_image(client, packages_reference(source)):
             with step(f"Image of the coordinator's packages {packages_reference(source)}"):
                 _build_packages(client, source)
-
-
-def _has(client: docker.DockerClient, reference: str) -> bool:
-    try:
-        client.images.get(reference)
-    except docker.errors.ImageNotFound:
-        return False
-    return True
 
 
 def _import_base(client: docker.DockerClient) -> None:
@@ -71,10 +63,10 @@ def _import_base(client: docker.DockerClient) -> None:
     kept = cache_folder() / f"base-{tag}.tar"
     if not kept.exists():
         if shutil.which("mmdebstrap") is None:
-            _install("mmdebstrap")
+            install("mmdebstrap")
         packages = (ROOT / "images" / "base" / "packages").read_text().split()
         part = kept.with_name(f"part-{os.getpid()}-{kept.name}")
-        _run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", str(part)])
+        run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", str(part))
         part.rename(kept)
     client.api.import_image_from_file(str(kept), repository, tag)
 
@@ -82,9 +74,9 @@ def _import_base(client: docker.DockerClient) -> None:
 def _build_packages(client: docker.DockerClient, source: Source) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         context = Path(scratch)
-        _run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:",
-             "--no-compile", f"--target={context / 'packages'}", "-r", str(ROOT / "app" / "requirements.lock")]
+        run(
+            sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:",
+            "--no-compile", f"--target={context / 'packages'}", "-r", str(ROOT / "app" / "requirements.lock"),
         )  # fmt: skip
         (context / "Dockerfile").write_text(f"FROM {python_reference(source)}\nCOPY packages /opt/packages\n")
         archive = context / "context.tar"
@@ -105,17 +97,3 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.mode |= 0o555 if entry.isdir() else 0o444
     return entry
-
-
-def _install(package: str) -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise StopError(f"building images needs {package}; install it, or run as root on Debian")
-    _run(["apt-get", "update", "-qq"])
-    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
-        raise StopError(f"{Path(command[0]).name} failed: {lines[-1]}")

@@ -1,15 +1,15 @@
 """The lock files: every version and hash, and no registry's address."""
 
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
 from pathlib import Path
 from typing import Final
 
-from cli.console import StopError, step
-from cli.places import ROOT
+from cli.commands import run
+from cli.console import step
+from components.containers import ROOT
 
 _TOOL: Final = "pip-tools==7.5.*"
 _FLAGS: Final = (
@@ -29,8 +29,8 @@ def lock() -> None:
     everything = [*own["project"]["dependencies"], *own["dependency-groups"]["dev"], *app]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        _run(sys.executable, "-m", "venv", str(folder / "venv"))
-        _run(str(folder / "venv" / "bin" / "pip"), "install", "--quiet", _TOOL)
+        run(sys.executable, "-m", "venv", str(folder / "venv"))
+        run(str(folder / "venv" / "bin" / "pip"), "install", "--quiet", _TOOL)
         with step("requirements.lock"):
             _compile(folder, everything, ROOT / "requirements.lock")
         pinned = re.findall(r"^([a-z0-9._-]+==\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
@@ -41,12 +41,4 @@ def lock() -> None:
 
 def _compile(folder: Path, requirements: list[str], target: Path, *flags: str) -> None:
     (folder / "in").write_text("\n".join(requirements))
-    _run(
-        str(folder / "venv" / "bin" / "pip-compile"), *_FLAGS, *flags, "--output-file", str(target), str(folder / "in")
-    )
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StopError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-500:]}")
+    run(str(folder / "venv" / "bin" / "pip-compile"), *_FLAGS, *flags, "--output-file", str(target), str(folder / "in"))

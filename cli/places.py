@@ -2,11 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Final
 
 from platformdirs import user_cache_path, user_data_path
 
-ROOT: Final = Path(__file__).parent.parent
+from components.containers import ROOT
 
 
 def cache_folder() -> Path:

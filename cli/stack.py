@@ -16,8 +16,9 @@ import psutil
 import yaml
 
 from cli.console import StopError, console
-from cli.places import ROOT, data_folder, stack_file
+from cli.places import data_folder, stack_file
 from cli.toolchain import Toolchain
+from components.containers import ROOT
 from components.engine import connect
 from components.naming import STACK_LABEL, Names
 from components.settings import Settings, SettingsError, read_environment, read_settings

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from cli.console import StopError, console, step
-from cli.places import ROOT, cache_folder
+from cli.places import cache_folder
+from components.containers import ROOT
 from components.naming import digest_files, list_sources
 
 SOURCES: Final = ROOT / "toolchain"

@@ -33,4 +33,3 @@ PROXY: Final = Image(
     "haproxy:3.2-alpine@sha256:79799e8b2977e60802774fa53d29e6b54e045402cdd8a8b9fe43923e7095a047",
     "99:99",
 )
-COORDINATOR_USER: Final = "10001:10001"

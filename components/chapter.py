@@ -1,10 +1,13 @@
 """What every chapter is: a component that owns its resources and says which chapter they belong to."""
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import pulumi
 
 from components.naming import Names
+
+_L = TypeVar("_L")
 
 
 class Chapter(pulumi.ComponentResource):
@@ -20,6 +23,10 @@ class Chapter(pulumi.ComponentResource):
         super().__init__(f"beamops:chapters:{kind}", kind.lower(), {}, options)
         self.names = names
         self.labels = names.labels(kind.lower())
+
+    def label(self, kind: Callable[..., _L], **more: pulumi.Input[str]) -> list[_L]:
+        """The labels of what this chapter makes, and further ones, as arguments of that kind."""
+        return [kind(label=name, value=value) for name, value in {**self.labels, **more}.items()]
 
     def options(self, **values: Any) -> pulumi.ResourceOptions:
         """Options of a child."""

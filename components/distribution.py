@@ -58,7 +58,7 @@ class Distribution(Chapter):
             "database",
             docker.VolumeArgs(
                 name=self.names.of("database"),
-                labels=[docker.VolumeLabelArgs(label=key, value=value) for key, value in self.labels.items()],
+                labels=self.label(docker.VolumeLabelArgs),
             ),
             self.options(),
         )
@@ -90,7 +90,7 @@ class Distribution(Chapter):
             service=self.names.of("migration"),
             image=args.containers.coordinator,
             command=[*contract.MIGRATE, *([contract.EXAMPLE_WORK] if args.example_work else [])],
-            user=catalogue.COORDINATOR_USER,
+            user=catalogue.PYTHON.user,
             env=self._coordinator_env(),
             networks=[args.network.data.id],
             secret_id=args.secrets.database_password.id,
@@ -108,7 +108,7 @@ class Distribution(Chapter):
             "coordinator",
             depends_on=[migration],
             image=args.containers.coordinator,
-            user=catalogue.COORDINATOR_USER,
+            user=catalogue.PYTHON.user,
             command=contract.SERVE,
             networks=[args.network.app.id, args.network.data.id],
             health=contract.PROBE,
@@ -158,7 +158,7 @@ class Distribution(Chapter):
             docker.ServiceConfigArgs(
                 name=self.names.versioned(part, content),
                 data_raw=content,
-                labels=[docker.ServiceConfigLabelArgs(label=key, value=value) for key, value in self.labels.items()],
+                labels=self.label(docker.ServiceConfigLabelArgs),
             ),
             self.options(depends_on=[self._args.swarm], delete_before_replace=False),
         )

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import docker
 import psutil
@@ -106,11 +106,23 @@ def check_port(host: str, port: int, service: str) -> None:
             ) from error
 
 
+def find_services(client: docker.DockerClient, name: str) -> list[Any]:
+    """The service of exactly that name, where there is one: the engine's own filter takes beginnings too."""
+    return [service for service in client.services.list(filters={"name": name}) if service.name == name]
+
+
+def has_image(client: docker.DockerClient, reference: str) -> bool:
+    """Whether the engine has an image."""
+    try:
+        client.images.get(reference)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
 def _service_exists(host: str, name: str) -> bool:
     with connect(host) as client:
-        if client.info()["Swarm"]["LocalNodeState"] != "active":
-            return False
-        return any(service.name == name for service in client.services.list(filters={"name": name}))
+        return client.info()["Swarm"]["LocalNodeState"] == "active" and bool(find_services(client, name))
 
 
 def _holder(port: int) -> str:

@@ -34,7 +34,6 @@ class Network(Chapter):
         self.register_outputs({"edge": self.edge.name, "app": self.app.name, "data": self.data.name})
 
     def _overlay(self, part: str, args: NetworkArgs, *, internal: bool) -> docker.Network:
-        labels = [docker.NetworkLabelArgs(label=key, value=value) for key, value in self.labels.items()]
         return docker.Network(
             part,
             docker.NetworkArgs(
@@ -42,7 +41,7 @@ class Network(Chapter):
                 driver="overlay",
                 internal=internal,
                 # Overlay networks end with their swarm: a new swarm means new networks.
-                labels=[*labels, docker.NetworkLabelArgs(label="beamops.swarm", value=args.swarm)],
+                labels=self.label(docker.NetworkLabelArgs, **{"beamops.swarm": args.swarm}),
             ),
             self.options(delete_before_replace=True),
         )

@@ -1,10 +1,9 @@
 """Everything that can be known to be wrong before the first resource is registered, in one line a fault."""
 
-import docker
 import pulumi
 
 from components.containers import base_reference, packages_reference
-from components.engine import Engine, EngineError, check_port, connect, engine_host, inspect_engine
+from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
 from components.naming import Names
 from components.plan import PlanArgs, check_budget
 from components.settings import Settings, SettingsError, read_environment, read_settings
@@ -34,7 +33,5 @@ def _check_images(host: str, settings: Settings) -> None:
     needed = [packages_reference(source), *([base_reference()] if source == "build" else [])]
     with connect(host) as client:
         for reference in needed:
-            try:
-                client.images.get(reference)
-            except docker.errors.ImageNotFound:
-                raise EngineError(f"the image {reference} is not on the engine; `make images` makes it") from None
+            if not has_image(client, reference):
+                raise EngineError(f"the image {reference} is not on the engine; `make images` makes it")

@@ -20,7 +20,7 @@ from docker.types import (
 )
 from pulumi import dynamic
 
-from components.engine import EngineError, connect
+from components.engine import EngineError, connect, find_services
 from components.naming import STACK_LABEL
 
 _SETTLED: Final = {"complete", "failed", "rejected", "orphaned", "shutdown", "remove"}
@@ -247,6 +247,5 @@ def _await_job(client: docker.DockerClient, service: Any, name: str) -> None:
 
 
 def _remove_service(client: docker.DockerClient, name: str) -> None:
-    for service in client.services.list(filters={"name": name}):
-        if service.name == name:
-            service.remove()
+    for service in find_services(client, name):
+        service.remove()

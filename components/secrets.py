@@ -33,7 +33,6 @@ class Secrets(Chapter):
             random.RandomPasswordArgs(length=40, special=False, keepers={"version": str(version)}),
             self.options(),
         )
-        labels = {**self.labels, "beamops.version": str(version)}
         self.database_password = docker.Secret(
             "database-password",
             docker.SecretArgs(
@@ -43,7 +42,7 @@ class Secrets(Chapter):
                     pulumi.Output.from_input(args.swarm).apply(lambda id_: id_[:8]),
                 ),
                 data=password.result.apply(lambda value: base64.b64encode(value.encode()).decode()),
-                labels=[docker.SecretLabelArgs(label=key, value=value) for key, value in labels.items()],
+                labels=self.label(docker.SecretLabelArgs, **{"beamops.version": str(version)}),
             ),
             # The old one can go only when no service uses it any more.
             self.options(delete_before_replace=False),

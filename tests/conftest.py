@@ -1,10 +1,7 @@
 """What integration tests stand on: the engine, its images, PostgreSQL in a container, coordinators as processes."""
 
 import asyncio
-import os
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,7 +17,7 @@ from cli.toolchain import Toolchain, ensure_toolchain
 from components import catalogue
 from components.containers import ROOT, Source, base_reference, built_reference
 from components.engine import connect, engine_host
-from tests.servers import serve
+from tests.servers import migrate, serve
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +118,7 @@ def _make_database(server: str, password: Path) -> str:
 @pytest.fixture
 def coordinators(store: dict[str, str], tmp_path: Path) -> Iterator[list[str]]:
     """Two coordinators on one PostgreSQL, or one on its SQLite file."""
-    subprocess.run([sys.executable, "-m", "coordinator", "migrate"], env={**os.environ, **store}, check=True)
+    migrate(store)
     count = 1 if store["COORDINATOR_DATABASE_URL"].startswith("sqlite") else 2
     with ExitStack() as running:
         yield [running.enter_context(serve(store, tmp_path / f"coordinator-{number}.log")) for number in range(count)]

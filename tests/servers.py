@@ -33,19 +33,27 @@ def wait_until_ready(url: str, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-@contextmanager
-def serve(environment: dict[str, str], log: Path) -> Iterator[str]:
-    port = free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+def migrate(store: dict[str, str]) -> None:
+    subprocess.run([sys.executable, "-m", "coordinator", "migrate"], env={**os.environ, **store}, check=True)
+
+
+def start(store: dict[str, str], port: int, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        return subprocess.Popen(
             [sys.executable, "-m", "coordinator", "serve"],
-            env={**os.environ, **environment, "COORDINATOR_PORT": str(port)},
+            env={**os.environ, **store, "COORDINATOR_PORT": str(port)},
             stdout=output,
             stderr=output,
         )
-        try:
-            wait_until_ready(f"http://127.0.0.1:{port}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            assert process.wait(20) == 0, f"the coordinator did not end well:\n{log.read_text()}"
+
+
+@contextmanager
+def serve(store: dict[str, str], log: Path) -> Iterator[str]:
+    port = free_port()
+    process = start(store, port, log)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0, f"the coordinator did not end well:\n{log.read_text()}"

@@ -8,13 +8,10 @@ import asyncio
 import time
 from typing import Final
 
-import structlog
-
 from coordinator import agents, work
-from coordinator.errors import StoreUnavailableError
+from coordinator.loops import repeat
 from coordinator.store import Store
 
-_log = structlog.get_logger()
 _TICK_SECONDS: Final = 1.0
 _RETENTION_SECONDS: Final = 60.0
 _BATCH: Final = 100
@@ -32,19 +29,14 @@ class Background:
 
     async def run(self) -> None:
         """Do it whenever it is this process's turn, until cancelled."""
-        while True:
-            try:
-                async with self._store.lead() as leading:
-                    while True:
-                        if await leading():
-                            await self.tick()
-                        await asyncio.sleep(_TICK_SECONDS)
-            except StoreUnavailableError as error:
-                _log.warning("background work waits", reason=str(error))
-            except Exception:  # noqa: BLE001 - whatever it is, the loop goes on
-                # Ours or not: the next turn is a second away, and nobody else would take it.
-                _log.exception("background work failed")
-            await asyncio.sleep(_TICK_SECONDS)
+        await repeat("background work", self._stand)
+
+    async def _stand(self) -> None:
+        async with self._store.lead() as leading:
+            while True:
+                if await leading():
+                    await self.tick()
+                await asyncio.sleep(_TICK_SECONDS)
 
     async def tick(self) -> None:
         """Once through all of it."""

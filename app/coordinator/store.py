@@ -16,6 +16,7 @@ import asyncpg
 
 from coordinator.changes import Changes
 from coordinator.errors import ConflictError, StoreUnavailableError, WrongValueError
+from coordinator.loops import repeat
 from coordinator.schema import required_version
 from coordinator.settings import Settings
 
@@ -221,7 +222,7 @@ class PostgreSQLStore:
         self._opening = asyncio.Lock()
         self._notifying: asyncio.Task[None] | None = None
         self.changes = Changes()
-        self._listening = asyncio.create_task(self._listen())
+        self._listening = asyncio.create_task(repeat("listening", self._listen))
 
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
@@ -271,17 +272,12 @@ class PostgreSQLStore:
                 await (self._pool or await self._open()).execute(f"NOTIFY {_CHANNEL}")
 
     async def _listen(self) -> None:
-        while True:
-            with suppress(StoreUnavailableError):
-                await self._listen_once()
-            await asyncio.sleep(1)
-
-    async def _listen_once(self) -> None:
         ended = asyncio.Event()
         async with _translated(), self._dedicated() as connection:
             connection.add_termination_listener(lambda _: ended.set())
             await connection.add_listener(_CHANNEL, lambda *_: self.changes.bump())
             await ended.wait()
+        raise StoreUnavailableError("the connection that listened has ended")
 
     @asynccontextmanager
     async def _dedicated(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
@@ -311,10 +307,9 @@ class PostgreSQLStore:
 
     async def close(self) -> None:
         """See `Store.close`."""
-        for task in (self._listening, self._notifying):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        beside = [task for task in (self._listening, self._notifying) if task is not None]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if self._pool is not None:
             await self._pool.close()

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-import structlog
 
-from coordinator.errors import StoreUnavailableError
+from coordinator.loops import repeat
 from coordinator.model import ClaimRequest
 from coordinator.store import Row, Store
 
-_log = structlog.get_logger()
 _LOOK_SECONDS: Final = 1.0
 _LOOK_ITEMS: Final = 100
 _PATIENCE_SECONDS: Final = 10.0
@@ -44,6 +42,7 @@ class Waiters:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[_Waiter] = []
+        self._seen = store.changes.count
 
     async def wait(self, request: ClaimRequest, seconds: float) -> None:
         """Wait until work that fits may be there, at most so many seconds."""
@@ -65,16 +64,12 @@ class Waiters:
 
     async def run(self) -> None:
         """Wake whom new work fits, until cancelled."""
-        seen = self._store.changes.count
-        while True:
-            seen = await self._store.changes.wait(seen, _LOOK_SECONDS)
-            try:
-                if self._waiting:
-                    await self._look()
-            except StoreUnavailableError as error:
-                _log.warning("nobody is woken", reason=str(error))
-            except Exception:  # noqa: BLE001 - whatever it is, the loop goes on
-                _log.exception("looking for those who wait failed")
+        await repeat("waking who waits", self._look_after_change)
+
+    async def _look_after_change(self) -> None:
+        self._seen = await self._store.changes.wait(self._seen, _LOOK_SECONDS)
+        if self._waiting:
+            await self._look()
 
     async def _look(self) -> None:
         async with self._store.transaction() as transaction:

@@ -5,10 +5,7 @@ Comparisons are made side by side in one run and printed as ratios.
 
 import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import asyncpg
 import httpx
 import psutil
 
-from tests.servers import free_port, wait_until_ready
+from tests.servers import free_port, migrate, start, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 FINISHED, READY = 100_000, 10_000
@@ -39,17 +36,6 @@ def keep(**figures: float) -> None:
     file.write_text(json.dumps(kept | figures, indent=2, sort_keys=True) + "\n")
     for name, value in figures.items():
         print(f"{name} = {value}")
-
-
-def start(store: dict[str, str]) -> tuple["subprocess.Popen[bytes]", str]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "coordinator", "serve"],
-        env={**os.environ, **store, "COORDINATOR_PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-    )
-    return process, f"http://127.0.0.1:{port}"
 
 
 async def median_claim(client: httpx.AsyncClient, url: str) -> float:
@@ -78,16 +64,16 @@ async def measure(urls: list[str]) -> list[list[float]]:
         return [[await median_claim(client, url) for url in urls] for _ in range(ROUNDS)]
 
 
-def test_a_claim_from_a_full_store_against_one_from_an_empty(stores: list[dict[str, str]]) -> None:
+def test_a_claim_from_a_full_store_against_one_from_an_empty(stores: list[dict[str, str]], tmp_path: Path) -> None:
     processes, urls = [], []
     for store in stores:
-        subprocess.run([sys.executable, "-m", "coordinator", "migrate"], env={**os.environ, **store}, check=True)
+        migrate(store)
         begin = time.perf_counter()
-        process, url = start(store)
-        wait_until_ready(url)
+        port = free_port()
+        processes.append(start(store, port, tmp_path / "log"))
+        urls.append(f"http://127.0.0.1:{port}")
+        wait_until_ready(urls[-1])
         start_s = time.perf_counter() - begin
-        processes.append(process)
-        urls.append(url)
     try:
         asyncio.run(fill(stores[1], Path(stores[1]["COORDINATOR_DATABASE_PASSWORD_FILE"]).read_text()))
         measured = asyncio.run(measure(urls))

@@ -5,8 +5,6 @@ import os
 import random
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.servers import free_port, wait_until_ready
+from tests.servers import free_port, migrate, start, wait_until_ready
 
 ITEMS = 300
 CLAIMERS = 30
@@ -37,13 +35,7 @@ class Coordinator:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "coordinator", "serve"],
-                env={**os.environ, **self.store, "COORDINATOR_PORT": str(self.port)},
-                stdout=output,
-                stderr=output,
-            )
+        self.process = start(self.store, self.port, self.log)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -52,7 +44,7 @@ class Coordinator:
 
 @pytest.fixture
 def killed(store: dict[str, str], tmp_path: Path) -> Iterator[list[Coordinator]]:
-    subprocess.run([sys.executable, "-m", "coordinator", "migrate"], env={**os.environ, **store}, check=True)
+    migrate(store)
     count = 1 if store["COORDINATOR_DATABASE_URL"].startswith("sqlite") else 2
     found = [Coordinator(store, tmp_path / f"{number}.log") for number in range(count)]
     for one in found:

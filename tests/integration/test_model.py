@@ -1,9 +1,6 @@
 """One model of what the coordinator promises, both stores: whatever is asked in whatever order, same answers."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -29,6 +26,8 @@ from coordinator.settings import Settings
 from coordinator.store import Store, Transaction, open_store
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from tests.servers import migrate
 
 _T = TypeVar("_T")
 TABLES = ("event", "dependency", "work_item", "agent", "named_lock", "idempotency")
@@ -238,7 +237,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_the_store_does_what_the_model_says(store: dict[str, str]) -> None:
-    subprocess.run([sys.executable, "-m", "coordinator", "migrate"], env={**os.environ, **store}, check=True)
+    migrate(store)
     seeded = settings(
         max_examples=25,
         stateful_step_count=30,

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 
 from coordinator import agents, locks
 from coordinator.access import Role
-from coordinator.api.requests import ROLE, Ask, Key, write
+from coordinator.api.requests import ROLE, Ask, Key, read, write
 from coordinator.model import Agent, Agents, Lock, LockRequest, Locks, Registration, Release, Renewal
 from coordinator.store import Transaction
 
@@ -29,15 +29,13 @@ async def register_agent(request: Ask, data: JSONBody[Registration], key: Key = 
 @get("/agents")
 async def list_agents(state: State) -> Agents:
     """List agents by name."""
-    async with state.store.transaction() as transaction:
-        return Agents(await agents.list_agents(transaction))
+    return Agents(await read(state, agents.list_agents))
 
 
 @get("/agents/{name:str}")
 async def get_agent(state: State, name: FromPath[str]) -> Agent:
     """Look an agent up."""
-    async with state.store.transaction() as transaction:
-        return await agents.get_agent(transaction, name)
+    return await read(state, lambda transaction: agents.get_agent(transaction, name))
 
 
 @post("/agents/{name:str}/renew", opt=_BY_AGENT, responses=_AGENT)
@@ -105,12 +103,7 @@ async def free_lock(request: Ask, name: FromPath[str], data: JSONBody[Release], 
 @get("/locks")
 async def list_locks(state: State) -> Locks:
     """List locks that are held."""
-
-    async def listed(transaction: Transaction) -> Locks:
-        return Locks(await locks.list_locks(transaction))
-
-    async with state.store.transaction() as transaction:
-        return await listed(transaction)
+    return Locks(await read(state, locks.list_locks))
 
 
 ROUTES: Final = [

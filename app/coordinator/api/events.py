@@ -11,7 +11,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from coordinator import events
-from coordinator.api.requests import Filter
+from coordinator.api.requests import Filter, read
 from coordinator.events import Place
 from coordinator.model import PAGE_MAX, Events
 
@@ -26,8 +26,9 @@ async def list_events(
     count: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> Events:
     """List events, newest first."""
-    async with state.store.transaction() as transaction:
-        return Events(await events.list_events(transaction, kind=kind, agent=agent, count=count))
+    return Events(
+        await read(state, lambda transaction: events.list_events(transaction, kind=kind, agent=agent, count=count))
+    )
 
 
 @get("/events/stream")

@@ -1,77 +1,70 @@
 """Routes of reports and of the health score."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 from litestar import get
 from litestar.datastructures import State
 from litestar.params import QueryParameter
 
 from coordinator import reports
+from coordinator.api.requests import read
 from coordinator.health import Health
-from coordinator.store import Transaction
 
-_T = TypeVar("_T")
 _Days = Annotated[float, QueryParameter(gt=0, le=365, description="How many days back.")]
-
-
-async def _ask(state: State, report: Callable[[Transaction], Awaitable[_T]]) -> _T:
-    async with state.store.transaction() as transaction:
-        return await report(transaction)
 
 
 @get("/health")
 async def get_health(state: State) -> Health:
     """The health score, 0 to 100, with each of its parts."""
-    return await _ask(state, reports.report_health)
+    return await read(state, reports.report_health)
 
 
 @get("/reports/teams")
 async def get_teams(state: State) -> reports.Teams:
     """Work, capacity, velocity and collaboration of every team."""
-    return await _ask(state, reports.report_teams)
+    return await read(state, reports.report_teams)
 
 
 @get("/reports/planning")
 async def get_planning(state: State) -> reports.Planning:
     """Backlog in points against velocity."""
-    return await _ask(state, reports.report_planning)
+    return await read(state, reports.report_planning)
 
 
 @get("/reports/dependencies")
 async def get_dependencies(state: State) -> reports.Blockers:
     """What blocked work waits for."""
-    return await _ask(state, reports.report_dependencies)
+    return await read(state, reports.report_dependencies)
 
 
 @get("/reports/idle")
 async def get_idle(state: State) -> reports.Idle:
     """Capacity that nobody uses."""
-    return await _ask(state, reports.report_idle)
+    return await read(state, reports.report_idle)
 
 
 @get("/reports/board")
 async def get_board(state: State) -> reports.Board:
     """Parents, and how far their children are."""
-    return await _ask(state, reports.report_board)
+    return await read(state, reports.report_board)
 
 
 @get("/reports/delivered")
 async def get_delivered(state: State, days: _Days = 7) -> reports.Delivered:
     """What was completed."""
-    return await _ask(state, lambda transaction: reports.report_delivered(transaction, days))
+    return await read(state, lambda transaction: reports.report_delivered(transaction, days))
 
 
 @get("/reports/retrospective")
 async def get_retrospective(state: State, days: _Days = 7) -> reports.Retrospective:
     """A span of time against the one before it."""
-    return await _ask(state, lambda transaction: reports.report_retrospective(transaction, days))
+    return await read(state, lambda transaction: reports.report_retrospective(transaction, days))
 
 
 @get("/reports/flow")
 async def get_flow(state: State, days: _Days = 7) -> reports.Flow:
     """Time that finished work spent in each state."""
-    return await _ask(state, lambda transaction: reports.report_flow(transaction, days))
+    return await read(state, lambda transaction: reports.report_flow(transaction, days))
 
 
 ROUTES: Final = [

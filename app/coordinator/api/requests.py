@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -23,6 +23,7 @@ _ATTEMPTS: Final = 4
 Ask = Request[Any, Any, State]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=8, max_length=128)]
 Filter = Annotated[str | None, QueryParameter(max_length=64)]
+_T = TypeVar("_T")
 Change = Callable[[Transaction], Awaitable[Any]]
 
 
@@ -44,6 +45,12 @@ async def require_role(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     connection.state.caller = caller
 
 
+async def read(state: State, question: Callable[[Transaction], Awaitable[_T]]) -> _T:
+    """Answer a question in one transaction."""
+    async with state.store.transaction() as transaction:
+        return await question(transaction)
+
+
 async def write(request: Ask, key: str | None, change: Change, status: int = 200) -> Response[bytes]:
     """Carry a write out in one transaction, once for its Idempotency-Key."""
     store: Store = request.app.state.store
@@ -51,21 +58,25 @@ async def write(request: Ask, key: str | None, change: Change, status: int = 200
     body = await request.body()
     asked = b"\n".join([request.method.encode(), request.url.path.encode(), caller.token.encode(), body])
     fingerprint = hashlib.sha256(asked).hexdigest()
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
-            async with store.transaction() as transaction:
-
-                async def answer(transaction: Transaction = transaction) -> bytes:
-                    return msgspec.json.encode(await change(transaction))
-
-                content = await answer_once(transaction, key, fingerprint, answer)
+            content = await _write_once(store, key, fingerprint, change)
         except ConflictError:
             # Undone whole by the store, which picks one of two that wait for each other.
-            if attempt + 1 == _ATTEMPTS:
+            if attempt == _ATTEMPTS:
                 raise
         else:
-            break
-    return Response(content, status_code=status, media_type="application/json")
+            return Response(content, status_code=status, media_type="application/json")
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _write_once(store: Store, key: str | None, fingerprint: str, change: Change) -> bytes:
+    async with store.transaction() as transaction:
+
+        async def answer() -> bytes:
+            return msgspec.json.encode(await change(transaction))
+
+        return await answer_once(transaction, key, fingerprint, answer)
 
 
 async def write_held(request: Ask, key: str | None, item: str, token: int, change: Change) -> Response[bytes]:

@@ -3,9 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
@@ -14,7 +13,7 @@ from prometheus_client import Counter
 
 from coordinator import telemetry, work
 from coordinator.access import Role
-from coordinator.api.requests import ROLE, Ask, Change, Filter, Key, write, write_held
+from coordinator.api.requests import ROLE, Ask, Change, Filter, Key, read, write, write_held
 from coordinator.errors import NotClaimableError
 from coordinator.model import (
     PAGE_MAX,
@@ -40,7 +39,7 @@ from coordinator.model import (
 from coordinator.store import Transaction
 
 _AGENT: Final = {ROLE: Role.AGENT}
-BATCH_BODY_BYTES: Final = 8 * 1024 * 1024
+_BATCH_BODY_BYTES: Final = 8 * 1024 * 1024
 _OPERATOR: Final = {ROLE: Role.OPERATOR}
 _ITEM: Final = {200: ResponseSpec(WorkItem, description="The work item as it is now")}
 _CLAIM: Final = {200: ResponseSpec(Claim, description="The claim as it is now")}
@@ -60,7 +59,7 @@ async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None)
 @post(
     "/work/batch",
     opt=_AGENT,
-    request_max_body_size=BATCH_BODY_BYTES,
+    request_max_body_size=_BATCH_BODY_BYTES,
     responses={201: ResponseSpec(WorkItems, description="The new work items")},
 )
 async def submit_batch(request: Ask, data: JSONBody[Batch], key: Key = None) -> Response[bytes]:
@@ -87,33 +86,23 @@ async def list_work(
     count: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> WorkPage:
     """List work items, newest first; `before` takes a page's `next`."""
-    async with state.store.transaction() as transaction:
-        return await work.list_items(
-            transaction,
-            count=count,
-            status=status,
-            priority=priority,
-            team=team,
-            type=type,
-            agent=agent,
-            label=label,
-            parent=parent,
-            before=before,
-        )
+    filters = {"status": status, "priority": priority, "team": team, "type": type, "agent": agent, "label": label}
+    return await read(
+        state,
+        lambda transaction: work.list_items(transaction, count=count, parent=parent, before=before, **filters),
+    )
 
 
 @get("/work/{item:str}")
 async def get_work(state: State, item: FromPath[str]) -> WorkItem:
     """Look a work item up."""
-    async with state.store.transaction() as transaction:
-        return await work.get_item(transaction, item)
+    return await read(state, lambda transaction: work.get_item(transaction, item))
 
 
 @get("/work/{item:str}/history")
 async def get_history(state: State, item: FromPath[str]) -> Events:
     """All that happened to a work item, in order."""
-    async with state.store.transaction() as transaction:
-        return Events(await work.list_history(transaction, item))
+    return Events(await read(state, lambda transaction: work.list_history(transaction, item)))
 
 
 @post("/claims", opt=_AGENT, responses={200: ResponseSpec(Claims, description="What was given")})
@@ -174,21 +163,22 @@ async def complete_work(
     request: Ask, item: FromPath[str], data: JSONBody[Completion], key: Key = None
 ) -> Response[bytes]:
     """Finish a work item."""
-
-    async def change(transaction: Transaction) -> WorkItem:
-        return await work.complete(transaction, item, data)
-
-    return await _counted(request, key, item, data.token, telemetry.COMPLETED, change)
+    return await _counted(
+        request,
+        key,
+        item,
+        data.token,
+        telemetry.COMPLETED,
+        lambda transaction: work.complete(transaction, item, data),
+    )
 
 
 @post("/work/{item:str}/fail", opt=_AGENT, responses=_ITEM)
 async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], key: Key = None) -> Response[bytes]:
     """Say that the work could not be done: ready again after a while, or failed."""
-
-    async def change(transaction: Transaction) -> WorkItem:
-        return await work.fail(transaction, item, data)
-
-    return await _counted(request, key, item, data.token, telemetry.FAILED, change)
+    return await _counted(
+        request, key, item, data.token, telemetry.FAILED, lambda transaction: work.fail(transaction, item, data)
+    )
 
 
 @post("/work/{item:str}/release", opt=_AGENT, responses=_ITEM)
@@ -230,15 +220,16 @@ async def add_dependencies(
 async def _counted(
     request: Ask, key: str | None, item: str, token: int, counter: Counter, change: Change
 ) -> Response[bytes]:
-    done: list[Any] = []
+    done: list[WorkItem] = []
 
-    async def noted(transaction: Transaction) -> Any:
-        done.append(await change(transaction))
+    async def noted(transaction: Transaction) -> WorkItem:
+        # The last attempt's alone: what was undone and tried again is not counted.
+        done[:] = [await change(transaction)]
         return done[0]
 
     response = await write_held(request, key, item, token, noted)
-    for one in done[-1:]:
-        telemetry.count(counter, msgspec.convert(one, WorkItem))
+    for one in done:
+        telemetry.count(counter, one)
     return response
 
 

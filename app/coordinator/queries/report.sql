@@ -26,7 +26,7 @@ ORDER BY finished_at DESC LIMIT 1000;
 
 -- name: list_lead_times
 -- The newest first; more than that many say nothing new of a percentile.
-SELECT finished_at - created_at AS lead_ms, finished_at - claimed_at AS work_ms FROM work_item
+SELECT finished_at - created_at AS lead_ms FROM work_item
 WHERE status = 'completed' AND finished_at >= now_ms() - CAST(:from_ms AS BIGINT)
   AND finished_at < now_ms() - CAST(:to_ms AS BIGINT)
 ORDER BY finished_at DESC LIMIT 10000;

@@ -141,9 +141,6 @@ SELECT id, status FROM work_item WHERE id IN (SELECT value FROM json_each(CAST(:
 -- name: add_need!
 INSERT INTO dependency (item, needs) VALUES (:item, :needs) ON CONFLICT DO NOTHING;
 
--- name: list_needs
-SELECT needs FROM dependency WHERE item = :item ORDER BY needs;
-
 -- name: hold_graph$
 -- One change of the graph at a time: two halves of a cycle must not be added side by side.
 SELECT hold_graph();
