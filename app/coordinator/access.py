@@ -1,16 +1,15 @@
-"""Who may do what, and what is done once: tokens with roles, idempotency keys."""
+"""Who may do what: tokens with roles."""
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from uuid_utils import uuid7
 
-from coordinator.errors import ForbiddenError, KeyReusedError, UnauthenticatedError, UnknownTokenError
+from coordinator.errors import ForbiddenError, UnauthenticatedError, UnknownTokenError
 from coordinator.store import Row, Transaction
 
 PREFIX: Final = "cbt_"
@@ -89,28 +88,6 @@ async def revoke_token(transaction: Transaction, id_: str) -> None:
     """
     if await transaction.value("revoke_token", id=id_) is None:
         raise UnknownTokenError(f"there is no valid token {id_}")
-
-
-async def answer_once(
-    transaction: Transaction, key: str | None, request: str, answer: Callable[[], Awaitable[bytes]]
-) -> bytes:
-    """Carry a write out once for its Idempotency-Key, and give the first answer to every repetition.
-
-    The key, the answer and what the write changes are committed together.
-
-    Raises:
-        KeyReusedError: the key came with another request before.
-    """
-    if key is None:
-        return await answer()
-    if await transaction.value("keep_key", key=key, request=request) is None:
-        kept = await transaction.row("get_answer", key=key)
-        if kept is None or kept["request"] != request:
-            raise KeyReusedError("send a new Idempotency-Key with a new request")
-        return bytes(kept["answer"])
-    body = await answer()
-    await transaction.run("keep_answer", key=key, answer=body)
-    return body
 
 
 def _digest(secret: str) -> str:

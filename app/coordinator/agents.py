@@ -83,9 +83,8 @@ async def _note(transaction: Transaction, kind: str, row: Row) -> Agent:
 
 
 async def _note_event(transaction: Transaction, kind: str, row: Row) -> None:
-    await transaction.run(
-        "add_event", item=None, kind=f"agent_{kind}", agent=row["name"], team=row["team"], data=encode({})
-    )
+    event = {"item": None, "kind": f"agent_{kind}", "agent": row["name"], "team": row["team"], "data": encode({})}
+    await transaction.many("add_event", [event])
 
 
 def _known(name: str, row: Row | None) -> Row:

@@ -27,6 +27,14 @@ class NotClaimableError(CoordinatorError):
     title = "Work item cannot be claimed now"
 
 
+class NothingYetError(CoordinatorError):
+    """Nothing can be claimed, and whoever asks has time left to wait."""
+
+    code = "nothing_yet"
+    status = 409
+    title = "Nothing to claim yet"
+
+
 class NotPossibleError(CoordinatorError):
     """The item is in a state in which that cannot be done."""
 

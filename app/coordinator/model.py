@@ -193,6 +193,20 @@ class WorkItem(Struct):
     lease_expires_at: datetime | None
 
 
+class Listing(Struct, forbid_unknown_fields=True):
+    """Which work items to list: those that fit every filter given; `before` takes a page's `next`."""
+
+    status: Status | None = None
+    priority: Priority | None = None
+    team: Name | None = None
+    type: Name | None = None
+    agent: Name | None = None
+    label: Name | None = None
+    parent: Id | None = None
+    before: Id | None = None
+    count: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 50
+
+
 class Claim(Struct):
     """A work item in an agent's hands until `lease_expires_at`; `token` proves it."""
 

@@ -1,5 +1,6 @@
 """Rows of the store as the domain's types, and what is written of every change."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -56,12 +57,20 @@ def read_event(row: Row) -> Event:
 
 async def record(transaction: Transaction, kind: str, row: Row, **data: Any) -> WorkItem:
     """Note a change of a work item in the same transaction, and give the item as it is now."""
-    item = read_item(row)
-    facts = {"status": item.status, "token": row["token"], **{key: value for key, value in data.items() if value}}
-    await transaction.run(
-        "add_event", item=item.id, kind=kind, agent=item.agent or data.get("agent"), team=item.team, data=encode(facts)
-    )
-    return item
+    return (await record_each(transaction, [(kind, row, data)]))[0]
+
+
+async def record_each(transaction: Transaction, changes: Iterable[tuple[str, Row, dict[str, Any]]]) -> list[WorkItem]:
+    """Note changes of work items, in order."""
+    items, events = [], []
+    for kind, row, data in changes:
+        item = read_item(row)
+        facts = {"status": item.status, "token": row["token"], **{key: value for key, value in data.items() if value}}
+        who = item.agent or data.get("agent")
+        events.append({"item": item.id, "kind": kind, "agent": who, "team": item.team, "data": encode(facts)})
+        items.append(item)
+    await transaction.many("add_event", events)
+    return items
 
 
 def encode(value: Any) -> str:

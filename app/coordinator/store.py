@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,6 +23,7 @@ from coordinator.settings import Settings
 
 Row = Mapping[str, Any]
 Leading = Callable[[], Awaitable[bool]]
+_Many = Callable[[str, list[dict[str, Any]]], Awaitable[list[Row]]]
 
 _CHANNEL: Final = "coordinator_changes"
 _NOTIFY_SECONDS: Final = 0.02
@@ -32,9 +34,10 @@ _LARGEST: Final = 2**62
 class Transaction:
     """One transaction's handle on the named queries of queries/."""
 
-    def __init__(self, queries: Any, connection: Any) -> None:
+    def __init__(self, queries: Any, connection: Any, many: "_Many") -> None:
         self._queries = queries
         self._connection = connection
+        self._many = many
         self.changed = False
 
     async def rows(self, query: str, **values: Any) -> list[Row]:
@@ -58,9 +61,16 @@ class Transaction:
         return await getattr(self._queries, query)(self._connection, **values)
 
     async def run(self, query: str, **values: Any) -> None:
-        """Carry the query out, for what it changes; an event is what others may wait for."""
+        """Carry the query out, for what it changes."""
         await getattr(self._queries, query)(self._connection, **values)
+
+    async def many(self, query: str, values: list[dict[str, Any]]) -> list[Row]:
+        """Carry the query out once for each of the values, in order, and give all rows; one round trip."""
+        if not values:
+            return []
+        # Every change of what others may wait for comes with an event.
         self.changed = self.changed or query == "add_event"
+        return await self._many(query, values)
 
 
 class Store(Protocol):
@@ -155,7 +165,7 @@ class SQLiteStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See `Store.transaction`."""
-        transaction = Transaction(self._queries, self._connection)
+        transaction = Transaction(self._queries, self._connection, self._fetch_many)
         async with self._turn:
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
@@ -170,6 +180,13 @@ class SQLiteStore:
                 raise
         if transaction.changed:
             self.changes.bump()
+
+    async def _fetch_many(self, query: str, values: list[dict[str, Any]]) -> list[Row]:
+        sql = getattr(self._queries, query).sql
+        rows: list[Row] = []
+        for one in values:
+            rows.extend(await self._connection.execute_fetchall(sql, one))  # type: ignore[arg-type] # see row_factory
+        return rows
 
     @asynccontextmanager
     async def lead(self) -> AsyncIterator[Leading]:
@@ -252,12 +269,18 @@ class PostgreSQLStore:
         async with _translated():
             pool = self._pool or await self._open()
             async with pool.acquire(timeout=10) as connection:
-                transaction = Transaction(self._queries, connection)
+                transaction = Transaction(self._queries, connection, partial(self._fetch_many, connection))
                 async with connection.transaction():
                     yield transaction
         if transaction.changed:
             self.changes.bump()
             self._notify()
+
+    async def _fetch_many(self, connection: Any, query: str, values: list[dict[str, Any]]) -> list[Row]:
+        order = self._queries.driver_adapter.maybe_order_params
+        sql = getattr(self._queries, query).sql
+        rows: list[Row] = await connection.fetchmany(sql, [order(query, one) for one in values])
+        return rows
 
     def _notify(self) -> None:
         """Tell the other processes, once for all changes of a moment: a NOTIFY a commit would queue commits up."""

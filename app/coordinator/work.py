@@ -1,11 +1,14 @@
 """What can be done with work items, each in one transaction: the rules, without HTTP and without SQL's details."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from uuid_utils import uuid7
 
 from coordinator.errors import (
+    CoordinatorError,
     DependencyCycleError,
+    ForbiddenError,
     LeaseLostError,
     NotClaimableError,
     NotPossibleError,
@@ -13,6 +16,7 @@ from coordinator.errors import (
 )
 from coordinator.model import (
     HEAD_START_MS,
+    AgentStatus,
     Cancellation,
     Claim,
     ClaimRequest,
@@ -27,17 +31,32 @@ from coordinator.model import (
     WorkItem,
     WorkPage,
 )
-from coordinator.records import encode, read_claim, read_event, read_item, record
+from coordinator.records import encode, read_claim, read_event, read_item, read_time, record, record_each
 from coordinator.store import Row, Transaction
+
+_T = TypeVar("_T", Renewal, Completion, Failure, Release)
+
+
+@dataclass(frozen=True)
+class Held(Generic[_T]):
+    """What a holder says of its work item; `speaker` is the one agent that its caller speaks for, or None."""
+
+    item: str
+    change: _T
+    speaker: str | None = None
+
+    def values(self, **others: Any) -> dict[str, Any]:
+        """What every query about a held item needs."""
+        return {"id": self.item, "token": self.change.token, "speaker": self.speaker, **others}
 
 
 async def submit(transaction: Transaction, submission: Submission, trace_id: str | None = None) -> WorkItem:
     """Put a new work item in: ready, or blocked until all that it depends on is completed. Raises as `submit_all`."""
-    return (await submit_all(transaction, [submission], trace_id))[0]
+    return (await submit_all(transaction, [submission], [trace_id]))[0]
 
 
 async def submit_all(
-    transaction: Transaction, submissions: list[Submission], trace_id: str | None = None
+    transaction: Transaction, submissions: list[Submission], trace_ids: list[str | None]
 ) -> list[WorkItem]:
     """Put work items in, all or none; they may depend on each other by `#<ref>`.
 
@@ -50,10 +69,11 @@ async def submit_all(
     needs = [sorted({refs.get(need, need) for need in one.depends_on}) for one in submissions]
     parents = [refs.get(one.parent, one.parent) if one.parent else None for one in submissions]
     status = await _hold(transaction, [need for group in needs for need in group], new=set(ids))
-    rows = []
-    for one, id_, group in zip(submissions, ids, needs, strict=True):
+    new = []
+    for one, id_, group, trace_id in zip(submissions, ids, needs, trace_ids, strict=True):
         blocked = any(status.get(need) is not Status.COMPLETED for need in group)
-        rows.append(await _add(transaction, one, id_, Status.BLOCKED if blocked else Status.READY, trace_id))
+        new.append(_values(one, id_, Status.BLOCKED if blocked else Status.READY, trace_id))
+    rows = await transaction.many("add_item", new)
     for id_, parent in zip(ids, parents, strict=True):
         if parent is not None:
             if parent not in ids:
@@ -62,7 +82,7 @@ async def submit_all(
     for id_, group in zip(ids, needs, strict=True):
         for need in group:
             await _add_need(transaction, id_, need)
-    items = [await record(transaction, "submitted", row) for row in rows]
+    items = await record_each(transaction, (("submitted", row, {}) for row in rows))
     for item, parent in zip(items, parents, strict=True):
         item.parent = parent
     return items
@@ -112,90 +132,106 @@ async def list_history(transaction: Transaction, item: str) -> list[Event]:
     return [read_event(row) for row in await transaction.rows("list_history", item=item)]
 
 
-async def claim(transaction: Transaction, request: ClaimRequest) -> list[Claim]:
-    """Give the agent what it asks for, each item to nobody else until its lease ends.
+async def claim_each(transaction: Transaction, requests: list[ClaimRequest]) -> list[list[Claim] | CoordinatorError]:
+    """Give agents, each at most once among the requests, what they ask for; to nobody else until the lease ends.
 
     Asked for by id, the item comes or the claim is refused. Asked for by filter, up to `count` items come, as far
-    as the agent's capacity goes, the most urgent first; none when nothing fits.
-
-    Raises:
-        UnknownItemError: there is no item with that id.
-        NotClaimableError: the item asked for by id is held, finished, or waits; or the agent has no room for it.
+    as the agent's capacity goes, the most urgent first; none when nothing fits. A refusal is in the place of claims:
+    UnknownItemError where there is no item with that id, NotClaimableError where it is held, finished, or waits, or
+    the agent has no room for it.
     """
-    await see_agent(transaction, request.agent)
-    room = await _room(transaction, request)
+    await _see_agents(transaction, [request.agent for request in requests])
+    room = await _room(transaction, requests)
     await expire_leases(transaction)
-    lease = {"agent": request.agent, "lease_ms": request.lease_seconds * 1000}
-    if request.id is not None:
-        if room == 0:
-            raise NotClaimableError(f"{request.agent} is draining, or holds as much as its capacity allows")
-        row = await transaction.row("claim_item", id=request.id, **lease)
-        if row is None:
-            item = await get_item(transaction, request.id)
-            holder = f", held by {item.agent}" if item.status is Status.CLAIMED else ""
-            raise NotClaimableError(f"{item.id} is {item.status}{holder}")
-        rows = [row]
-    else:
-        skills = None if request.skills is None else encode(request.skills)
-        rows = await transaction.rows(
-            "claim_items", team=request.team, type=request.type, skills=skills, count=room, **lease
+    by_id = [
+        {"id": request.id, "agent": request.agent, "lease_ms": request.lease_seconds * 1000}
+        for request in requests
+        if request.id is not None and room[request.agent]
+    ]
+    by_filter = [
+        {
+            "team": request.team,
+            "type": request.type,
+            "skills": None if request.skills is None else encode(request.skills),
+            "count": room[request.agent],
+            "agent": request.agent,
+            "lease_ms": request.lease_seconds * 1000,
+        }
+        for request in requests
+        if request.id is None and room[request.agent]
+    ]
+    rows = [*await transaction.many("claim_item", by_id), *await transaction.many("claim_items", by_filter)]
+    rows.sort(key=lambda row: int(row["rank"]))
+    items = await record_each(transaction, (("claimed", row, {}) for row in rows))
+    given: dict[str, list[Claim]] = {request.agent: [] for request in requests}
+    for row, item in zip(rows, items, strict=True):
+        given[row["agent"]].append(Claim(item, row["token"], read_time(row["lease_expires_at"])))
+    return [
+        given[request.agent]
+        if request.id is None or given[request.agent]
+        else await _refuse_claim(transaction, request.id, request.agent, room[request.agent])
+        for request in requests
+    ]
+
+
+async def renew_each(transaction: Transaction, asked: "list[Held[Renewal]]") -> list[Claim | CoordinatorError]:
+    """Extend leases, each of another item, and note progress where it is given.
+
+    A refusal is in the place of a claim: UnknownItemError where there is no such item, LeaseLostError where the token
+    is not the current one, ForbiddenError where it is another agent's; nothing has changed then.
+    """
+    # Agents before items, as everywhere: who holds one and waits for the other never meets its mirror image.
+    holders = await transaction.rows("list_holders", ids=encode([one.item for one in asked]))
+    await _see_agents(transaction, [row["name"] for row in holders])
+    rows = {
+        row["id"]: row
+        for row in await transaction.many(
+            "renew_lease",
+            [
+                one.values(lease_ms=one.change.lease_seconds * 1000, progress=one.change.progress)
+                for one in sorted(asked, key=_by_item)
+            ],
         )
-    for row in rows:
-        await record(transaction, "claimed", row)
-    return [read_claim(row) for row in sorted(rows, key=lambda row: int(row["rank"]))]
+    }
+    moved = [one for one in asked if one.change.progress is not None and one.item in rows]
+    await record_each(transaction, (("progressed", rows[one.item], {"progress": one.change.progress}) for one in moved))
+    return [read_claim(rows[one.item]) if one.item in rows else await _refuse(transaction, one) for one in asked]
 
 
-async def renew(transaction: Transaction, item: str, renewal: Renewal) -> Claim:
-    """Extend a lease, and note progress where it is given.
+async def complete_each(transaction: Transaction, asked: "list[Held[Completion]]") -> list[WorkItem | CoordinatorError]:
+    """Finish work items, each another one, and let those go that waited for them alone. Refuses as `renew_each`."""
+    rows = await transaction.many(
+        "complete_item",
+        [one.values(result=encode(one.change.result), points=one.change.points) for one in sorted(asked, key=_by_item)],
+    )
+    done = {item.id: item for item in await record_each(transaction, (("completed", row, {}) for row in rows))}
+    if done and await transaction.rows("hold_waiting", needs=encode(list(done))):
+        freed = await transaction.rows("unblock_items", needs=encode(list(done)))
+        await record_each(transaction, (("unblocked", row, {}) for row in freed))
+    return [done[one.item] if one.item in done else await _refuse(transaction, one) for one in asked]
+
+
+async def fail(transaction: Transaction, held: "Held[Failure]") -> WorkItem:
+    """Say that the work could not be done: tried again after a while, or failed for good.
 
     Raises:
         UnknownItemError: there is no such item.
         LeaseLostError: the token is not the current one; nothing has changed.
+        ForbiddenError: the token is another agent's.
     """
-    lease_ms = renewal.lease_seconds * 1000
-    # The agent before the item, as everywhere: who holds one and waits for the other never meets its mirror image.
-    holder = (await get_item(transaction, item)).agent
-    if holder is not None:
-        await see_agent(transaction, holder)
-    row = await transaction.row(
-        "renew_lease", id=item, token=renewal.token, lease_ms=lease_ms, progress=renewal.progress
-    )
-    held = await _held(transaction, item, row)
-    if renewal.progress is not None:
-        await record(transaction, "progressed", held, progress=renewal.progress)
-    return read_claim(held)
+    reason = held.change.reason
+    row = await transaction.row("fail_item", **held.values(reason=reason, retryable=int(held.change.retryable)))
+    if row is None:
+        raise await _refuse(transaction, held)
+    return await record(transaction, "failed" if row["status"] == Status.FAILED else "retried", row, reason=reason)
 
 
-async def complete(transaction: Transaction, item: str, completion: Completion) -> WorkItem:
-    """Finish a work item, and let those go that waited for it alone. Raises as `renew` does."""
-    row = await transaction.row(
-        "complete_item",
-        id=item,
-        token=completion.token,
-        result=encode(completion.result),
-        points=completion.points,
-    )
-    done = await record(transaction, "completed", await _held(transaction, item, row))
-    if await transaction.rows("hold_waiting", needs=item):
-        for freed in await transaction.rows("unblock_items", needs=item):
-            await record(transaction, "unblocked", freed)
-    return done
-
-
-async def fail(transaction: Transaction, item: str, failure: Failure) -> WorkItem:
-    """Say that the work could not be done: tried again after a while, or failed for good. Raises as `renew` does."""
-    row = await transaction.row(
-        "fail_item", id=item, token=failure.token, reason=failure.reason, retryable=int(failure.retryable)
-    )
-    held = await _held(transaction, item, row)
-    kind = "failed" if held["status"] == Status.FAILED else "retried"
-    return await record(transaction, kind, held, reason=failure.reason)
-
-
-async def release(transaction: Transaction, item: str, release: Release) -> WorkItem:
-    """Give a work item back undone; the attempt does not count. Raises as `renew` does."""
-    row = await transaction.row("release_item", id=item, token=release.token)
-    return await record(transaction, "released", await _held(transaction, item, row))
+async def release(transaction: Transaction, held: "Held[Release]") -> WorkItem:
+    """Give a work item back undone; the attempt does not count. Raises as `fail` does."""
+    row = await transaction.row("release_item", **held.values())
+    if row is None:
+        raise await _refuse(transaction, held)
+    return await record(transaction, "released", row)
 
 
 async def cancel(transaction: Transaction, item: str, cancellation: Cancellation) -> WorkItem:
@@ -225,37 +261,30 @@ async def reassign(transaction: Transaction, item: str, reassignment: Reassignme
     return read_claim(held)
 
 
-async def see_agent(transaction: Transaction, name: str) -> None:
-    """Note that an agent is there; one never heard of is known from now on."""
-    await transaction.run("see_agent", id=str(uuid7()), name=name)
-
-
 async def expire_leases(transaction: Transaction) -> int:
     """Take back what was not renewed in time, at most 100 items; says how many."""
     rows = await transaction.rows("expire_leases")
-    for row in rows:
-        await record(transaction, "expired", row)
+    await record_each(transaction, (("expired", row, {}) for row in rows))
     return len(rows)
 
 
-async def _add(transaction: Transaction, submission: Submission, id_: str, status: Status, trace_id: str | None) -> Row:
-    return await transaction.one(
-        "add_item",
-        id=id_,
-        type=submission.type,
-        title=submission.title,
-        description=submission.description,
-        priority=submission.priority.value,
-        head_start=HEAD_START_MS[submission.priority],
-        team=submission.team,
-        labels=encode(submission.labels),
-        skills=encode(submission.skills),
-        points=submission.points,
-        payload=encode(submission.payload),
-        status=status.value,
-        max_attempts=submission.max_attempts,
-        trace_id=trace_id,
-    )
+def _values(submission: Submission, id_: str, status: Status, trace_id: str | None) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "type": submission.type,
+        "title": submission.title,
+        "description": submission.description,
+        "priority": submission.priority.value,
+        "head_start": HEAD_START_MS[submission.priority],
+        "team": submission.team,
+        "labels": encode(submission.labels),
+        "skills": encode(submission.skills),
+        "points": submission.points,
+        "payload": encode(submission.payload),
+        "status": status.value,
+        "max_attempts": submission.max_attempts,
+        "trace_id": trace_id,
+    }
 
 
 async def _hold(transaction: Transaction, ids: list[str], new: set[str]) -> dict[str, Status]:
@@ -274,21 +303,48 @@ async def _add_need(transaction: Transaction, item: str, need: str) -> None:
     await transaction.run("add_need", item=item, needs=need)
 
 
-async def _room(transaction: Transaction, request: ClaimRequest) -> int:
-    agent = await transaction.row("hold_agent", name=request.agent)
-    if agent is None:
-        return request.count
-    if agent["status"] == "draining":
-        return 0
-    held = await transaction.value("count_held", agent=request.agent)
-    return max(0, min(request.count, int(agent["capacity"]) - int(held)))
+async def _see_agents(transaction: Transaction, names: list[str]) -> None:
+    """Note that agents are there; one never heard of is known from now on."""
+    await transaction.many("see_agent", [{"id": str(uuid7()), "name": name} for name in sorted(names)])
 
 
-async def _held(transaction: Transaction, item: str, row: Row | None) -> Row:
-    if row is None:
+async def _room(transaction: Transaction, requests: list[ClaimRequest]) -> dict[str, int]:
+    """How many items each agent may get: what it asks for, as far as its capacity goes."""
+    room = {request.agent: request.count if request.id is None else 1 for request in requests}
+    bound = await transaction.rows("hold_agents", names=encode(list(room)))
+    if bound:
+        names = encode([agent["name"] for agent in bound])
+        held = {row["agent"]: int(row["items"]) for row in await transaction.rows("count_held", names=names)}
+        for agent in bound:
+            name = agent["name"]
+            # One that never registered has no capacity, but may be draining.
+            free = 0 if agent["status"] == AgentStatus.DRAINING else int(agent["capacity"]) - held.get(name, 0)
+            room[name] = max(0, min(room[name], free))
+    return room
+
+
+async def _refuse_claim(transaction: Transaction, item: str, agent: str, room: int) -> CoordinatorError:
+    if not room:
+        return NotClaimableError(f"{agent} is draining, or holds as much as its capacity allows")
+    try:
         now = await get_item(transaction, item)
-        raise LeaseLostError(f"the token is not the current one: {now.id} is {now.status}, attempt {now.attempt}")
-    return row
+    except UnknownItemError as error:
+        return error
+    holder = f", held by {now.agent}" if now.status is Status.CLAIMED else ""
+    return NotClaimableError(f"{now.id} is {now.status}{holder}")
+
+
+async def _refuse(transaction: Transaction, held: "Held[Any]") -> CoordinatorError:
+    row = await transaction.row("get_item", id=held.item)
+    if row is None:
+        return UnknownItemError(f"there is no work item {held.item}")
+    if held.speaker is not None and row["token"] == held.change.token and row["agent"] not in {None, held.speaker}:
+        return ForbiddenError(f"this token speaks for {held.speaker}, not for {row['agent']}")
+    return LeaseLostError(f"the token is not the current one: {row['id']} is {row['status']}, attempt {row['attempt']}")
+
+
+def _by_item(held: "Held[Any]") -> str:
+    return held.item
 
 
 async def _possible(transaction: Transaction, item: str, row: Row | None) -> Row:

@@ -1,7 +1,7 @@
 """One model of what the coordinator promises, both stores: whatever is asked in whatever order, same answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from coordinator.model import (
 )
 from coordinator.settings import Settings
 from coordinator.store import Store, Transaction, open_store
+from coordinator.work import Held
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -93,6 +94,12 @@ class Machine(RuleBasedStateMachine):
         except CoordinatorError as error:
             return error.code
 
+    def ask_each(self, act: Callable[[Transaction], Awaitable[Sequence[Any]]]) -> list[Any]:
+        """The answers, each perhaps the code of a refusal."""
+        answers = self.ask(act)
+        assert not isinstance(answers, str), answers
+        return [one.code if isinstance(one, CoordinatorError) else one for one in answers]
+
     def pick(self, data: st.DataObject) -> tuple[str, Item]:
         identity = data.draw(st.sampled_from(sorted(self.items)), label="item")
         return identity, self.items[identity]
@@ -117,25 +124,24 @@ class Machine(RuleBasedStateMachine):
         assert made.status is item.status
         self.items[made.id] = item
 
-    @rule(agent=st.sampled_from(["ada", "bob"]), count=st.integers(1, 3))
-    def claim(self, agent: str, count: int) -> None:
-        claims = self.ask(
-            lambda transaction: work.claim(transaction, ClaimRequest(agent, count=count, lease_seconds=HOUR))
-        )
-        assert not isinstance(claims, str), claims
+    @rule(counts=st.dictionaries(st.sampled_from(["ada", "bob"]), st.integers(1, 3), min_size=1))
+    def claim(self, counts: dict[str, int]) -> None:
+        requests = [ClaimRequest(agent, count=count, lease_seconds=HOUR) for agent, count in counts.items()]
+        answers = self.ask_each(lambda transaction: work.claim_each(transaction, requests))
         could = [item for item in self.items.values() if item.status is Status.READY and not item.later]
-        urgent = sorted((HEAD_START_MS[item.priority] for item in could), reverse=True)[:count]
-        assert [HEAD_START_MS[claim.item.priority] for claim in claims] == urgent
-        for claim in claims:
-            self.give(claim.item.id, claim.token, agent)
+        urgent = sorted((HEAD_START_MS[item.priority] for item in could), reverse=True)
+        for request, claims in zip(requests, answers, strict=True):
+            assert [HEAD_START_MS[claim.item.priority] for claim in claims] == urgent[: request.count]
+            del urgent[: request.count]
+            for claim in claims:
+                self.give(claim.item.id, claim.token, request.agent)
 
     @precondition(lambda self: self.items)
     @rule(data=st.data(), agent=st.sampled_from(["ada", "bob"]))
     def claim_by_id(self, data: st.DataObject, agent: str) -> None:
         identity, item = self.pick(data)
-        answer = self.ask(
-            lambda transaction: work.claim(transaction, ClaimRequest(agent, identity, lease_seconds=HOUR))
-        )
+        request = ClaimRequest(agent, identity, lease_seconds=HOUR)
+        (answer,) = self.ask_each(lambda transaction: work.claim_each(transaction, [request]))
         if item.status is Status.READY and not item.later:
             assert not isinstance(answer, str), answer
             self.give(identity, answer[0].token, agent)
@@ -157,13 +163,16 @@ class Machine(RuleBasedStateMachine):
         identity, item = self.pick(data)
         token = max(1, item.token - behind)
         acts: dict[str, Callable[[Transaction], Awaitable[Any]]] = {
-            "renew": lambda transaction: work.renew(transaction, identity, Renewal(token, HOUR)),
-            "complete": lambda transaction: work.complete(transaction, identity, Completion(token)),
-            "fail": lambda transaction: work.fail(transaction, identity, Failure(token, "x")),
-            "fail for good": lambda transaction: work.fail(transaction, identity, Failure(token, "x", retryable=False)),
-            "release": lambda transaction: work.release(transaction, identity, Release(token)),
+            "renew": lambda transaction: work.renew_each(transaction, [Held(identity, Renewal(token, HOUR))]),
+            "complete": lambda transaction: work.complete_each(transaction, [Held(identity, Completion(token))]),
+            "fail": lambda transaction: work.fail(transaction, Held(identity, Failure(token, "x"))),
+            "fail for good": lambda transaction: work.fail(
+                transaction, Held(identity, Failure(token, "x", retryable=False))
+            ),
+            "release": lambda transaction: work.release(transaction, Held(identity, Release(token))),
         }
-        answer = self.ask(acts[action])
+        together = action in {"renew", "complete"}
+        answer = self.ask_each(acts[action])[0] if together else self.ask(acts[action])
         if item.status is not Status.CLAIMED or token != item.token:
             assert answer == "lease_lost"
             return
@@ -176,6 +185,25 @@ class Machine(RuleBasedStateMachine):
         elif action != "renew":
             again = action == "fail" and item.attempt < item.max_attempts
             item.status, item.agent, item.later = Status.READY if again else Status.FAILED, None, again
+
+    @precondition(lambda self: self.items)
+    @rule(data=st.data())
+    def complete_together(self, data: st.DataObject) -> None:
+        chosen = (
+            data.draw(st.sets(st.sampled_from(sorted(self.items)), min_size=2, max_size=4), label="items")
+            if len(self.items) > 1
+            else set(self.items)
+        )
+        asked = [Held(identity, Completion(max(1, self.items[identity].token))) for identity in sorted(chosen)]
+        answers = self.ask_each(lambda transaction: work.complete_each(transaction, asked))
+        for held, answer in zip(asked, answers, strict=True):
+            item = self.items[held.item]
+            if item.status is Status.CLAIMED:
+                assert answer.status is Status.COMPLETED
+                item.status = Status.COMPLETED
+            else:
+                assert answer == "lease_lost"
+        self.free()
 
     @precondition(lambda self: self.items)
     @rule(data=st.data())

@@ -21,7 +21,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 import coordinator
 from coordinator import __version__
-from coordinator.api import agents, events, problems, reports, work
+from coordinator.api import agents, events, mcp, problems, reports, work
 from coordinator.api.requests import require_role
 from coordinator.background import Background
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
@@ -29,6 +29,7 @@ from coordinator.errors import CoordinatorError, StoreUnavailableError
 from coordinator.settings import Settings
 from coordinator.store import check_store, open_store
 from coordinator.waiting import Waiters
+from coordinator.writes import Writes
 
 _log = structlog.get_logger()
 _BODY_BYTES: Final = 256 * 1024
@@ -127,13 +128,15 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
     @asynccontextmanager
     async def run_beside(app: Litestar) -> AsyncIterator[None]:
         store = await open_store(settings)
-        app.state.store, app.state.waiters = store, Waiters(store)
+        app.state.store, app.state.waiters, app.state.writes = store, Waiters(store), Writes(store)
         beside = [
             asyncio.create_task(app.state.waiters.run()),
             asyncio.create_task(Background(store, settings.retention_days).run()),
         ]
+        app.state.tools = mcp.Tools(app)
         try:
-            yield
+            async with app.state.tools.run():
+                yield
         finally:
             for task in beside:
                 task.cancel()
@@ -149,6 +152,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
                 guards=[require_role],
             ),
             create_static_files_router("/", [_WEB], html_mode=True, include_in_schema=False),
+            mcp.mount(),
             live,
             ready,
             _Metrics,

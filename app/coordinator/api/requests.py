@@ -4,21 +4,19 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, TypeVar
 
-import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import HeaderParameter, QueryParameter
 
-from coordinator.access import ANYBODY, Caller, Role, answer_once, authenticate
-from coordinator.errors import ConflictError, ForbiddenError
-from coordinator.store import Store, Transaction
+from coordinator.access import ANYBODY, Caller, Role, authenticate
+from coordinator.errors import ForbiddenError
+from coordinator.store import Transaction
+from coordinator.writes import Answer, Once, Writes
 
 ROLE: Final = "role"
 """The key of a route's `opt` that says which role it needs."""
-
-_ATTEMPTS: Final = 4
 
 Ask = Request[Any, Any, State]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=8, max_length=128)]
@@ -51,47 +49,21 @@ async def read(state: State, question: Callable[[Transaction], Awaitable[_T]]) -
         return await question(transaction)
 
 
-async def write(request: Ask, key: str | None, change: Change, status: int = 200) -> Response[bytes]:
-    """Carry a write out in one transaction, once for its Idempotency-Key."""
-    store: Store = request.app.state.store
+async def identify(request: Ask, key: str | None) -> Once:
+    """What makes a repetition of this write known: by whom, to what, with what body."""
+    if key is None:
+        return Once()
     caller: Caller = request.state.caller
-    body = await request.body()
-    asked = b"\n".join([request.method.encode(), request.url.path.encode(), caller.token.encode(), body])
-    fingerprint = hashlib.sha256(asked).hexdigest()
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            content = await _write_once(store, key, fingerprint, change)
-        except ConflictError:
-            # Undone whole by the store, which picks one of two that wait for each other.
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return Response(content, status_code=status, media_type="application/json")
-    raise AssertionError("the last attempt returns or raises")
+    asked = [request.method.encode(), request.url.path.encode(), caller.token.encode(), await request.body()]
+    return Once(key, hashlib.sha256(b"\n".join(asked)).hexdigest())
 
 
-async def _write_once(store: Store, key: str | None, fingerprint: str, change: Change) -> bytes:
-    async with store.transaction() as transaction:
-
-        async def answer() -> bytes:
-            return msgspec.json.encode(await change(transaction))
-
-        return await answer_once(transaction, key, fingerprint, answer)
+async def write(request: Ask, key: str | None, change: Change) -> Response[bytes]:
+    """Carry a write out in one transaction, once for its Idempotency-Key."""
+    writes: Writes = request.app.state.writes
+    return respond(await writes.alone(await identify(request, key), change))
 
 
-async def write_held(request: Ask, key: str | None, item: str, token: int, change: Change) -> Response[bytes]:
-    """The same for a change of a work item that its holder alone may make.
-
-    Raises:
-        ForbiddenError: the token is the current one, and another agent's; a stale one is refused as a lost lease.
-    """
-
-    async def checked(transaction: Transaction) -> Any:
-        caller: Caller = request.state.caller
-        if caller.agent is not None:
-            row = await transaction.row("get_item", id=item)
-            if row is not None and row["token"] == token:
-                caller.speak_for(row["agent"])
-        return await change(transaction)
-
-    return await write(request, key, checked)
+def respond(answer: Answer, status: int = 200) -> Response[bytes]:
+    """An answer on the wire."""
+    return Response(answer.content, status_code=status, media_type="application/json")

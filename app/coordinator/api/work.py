@@ -9,12 +9,11 @@ from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from prometheus_client import Counter
 
 from coordinator import telemetry, work
 from coordinator.access import Role
-from coordinator.api.requests import ROLE, Ask, Change, Filter, Key, read, write, write_held
-from coordinator.errors import NotClaimableError
+from coordinator.api.requests import ROLE, Ask, Filter, Key, identify, read, respond, write
+from coordinator.errors import NothingYetError
 from coordinator.model import (
     PAGE_MAX,
     Batch,
@@ -37,6 +36,7 @@ from coordinator.model import (
     WorkPage,
 )
 from coordinator.store import Transaction
+from coordinator.work import Held
 
 _AGENT: Final = {ROLE: Role.AGENT}
 _BATCH_BODY_BYTES: Final = 8 * 1024 * 1024
@@ -45,15 +45,11 @@ _ITEM: Final = {200: ResponseSpec(WorkItem, description="The work item as it is 
 _CLAIM: Final = {200: ResponseSpec(Claim, description="The claim as it is now")}
 
 
-class _NothingYetError(Exception):
-    """Nothing to claim, and time left to wait: the attempt is undone."""
-
-
 @post("/work", opt=_AGENT, responses={201: ResponseSpec(WorkItem, description="The new work item")})
 async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None) -> Response[bytes]:
     """Submit a work item."""
-    trace = telemetry.current_trace_id()
-    return await write(request, key, lambda transaction: work.submit(transaction, data, trace), 201)
+    answer = await request.app.state.writes.submit(await identify(request, key), data, telemetry.current_trace_id())
+    return respond(answer, 201)
 
 
 @post(
@@ -67,9 +63,9 @@ async def submit_batch(request: Ask, data: JSONBody[Batch], key: Key = None) -> 
     trace = telemetry.current_trace_id()
 
     async def change(transaction: Transaction) -> WorkItems:
-        return WorkItems(await work.submit_all(transaction, data.items, trace))
+        return WorkItems(await work.submit_all(transaction, data.items, [trace] * len(data.items)))
 
-    return await write(request, key, change, 201)
+    return respond(await request.app.state.writes.alone(await identify(request, key), change), 201)
 
 
 @get("/work")
@@ -110,33 +106,19 @@ async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None
     """Claim one work item by id, or up to `count` by filter; with `wait_seconds`, as soon as there is something."""
     state = request.app.state
     request.state.caller.speak_for(data.agent)
+    once = await identify(request, key)
     end = time.monotonic() + data.wait_seconds
-    given: list[Claim] = []
-
-    async def change(transaction: Transaction) -> Claims:
+    while True:
         patient = time.monotonic() < end and not state.lifecycle.draining
         try:
-            given[:] = await work.claim(transaction, data)
-        except NotClaimableError:
-            if not patient:
-                raise
-            given.clear()
-        if patient and not given:
-            raise _NothingYetError
-        return Claims(given)
-
-    while True:
-        try:
-            response = await write(request, key, change)
-        except _NothingYetError:
+            answer = await state.writes.claim(once, data, patient=patient)
+        except NothingYetError:
             if await _leaves(request, state.waiters.wait(data, end - time.monotonic())):
                 return Response(b"", status_code=499)
-            async with state.store.transaction() as transaction:
-                await work.see_agent(transaction, data.agent)
         else:
-            for claim in given:
+            for claim in answer.value.claims if answer.value else ():
                 telemetry.count(telemetry.CLAIMED, claim.item)
-            return response
+            return respond(answer)
 
 
 async def _leaves(request: Ask, waiting: Awaitable[None]) -> bool:
@@ -155,7 +137,8 @@ async def _leaves(request: Ask, waiting: Awaitable[None]) -> bool:
 @post("/work/{item:str}/renew", opt=_AGENT, responses=_CLAIM)
 async def renew_work(request: Ask, item: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
     """Extend a lease, and note progress."""
-    return await write_held(request, key, item, data.token, lambda transaction: work.renew(transaction, item, data))
+    held = Held(item, data, request.state.caller.agent)
+    return respond(await request.app.state.writes.renew(await identify(request, key), held))
 
 
 @post("/work/{item:str}/complete", opt=_AGENT, responses=_ITEM)
@@ -163,28 +146,30 @@ async def complete_work(
     request: Ask, item: FromPath[str], data: JSONBody[Completion], key: Key = None
 ) -> Response[bytes]:
     """Finish a work item."""
-    return await _counted(
-        request,
-        key,
-        item,
-        data.token,
-        telemetry.COMPLETED,
-        lambda transaction: work.complete(transaction, item, data),
-    )
+    held = Held(item, data, request.state.caller.agent)
+    answer = await request.app.state.writes.complete(await identify(request, key), held)
+    if answer.value:
+        telemetry.count(telemetry.COMPLETED, answer.value)
+    return respond(answer)
 
 
 @post("/work/{item:str}/fail", opt=_AGENT, responses=_ITEM)
 async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], key: Key = None) -> Response[bytes]:
     """Say that the work could not be done: ready again after a while, or failed."""
-    return await _counted(
-        request, key, item, data.token, telemetry.FAILED, lambda transaction: work.fail(transaction, item, data)
+    held = Held(item, data, request.state.caller.agent)
+    answer = await request.app.state.writes.alone(
+        await identify(request, key), lambda transaction: work.fail(transaction, held)
     )
+    if answer.value:
+        telemetry.count(telemetry.FAILED, answer.value)
+    return respond(answer)
 
 
 @post("/work/{item:str}/release", opt=_AGENT, responses=_ITEM)
 async def release_work(request: Ask, item: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
     """Give a work item back undone."""
-    return await write_held(request, key, item, data.token, lambda transaction: work.release(transaction, item, data))
+    held = Held(item, data, request.state.caller.agent)
+    return await write(request, key, lambda transaction: work.release(transaction, held))
 
 
 @post("/work/{item:str}/cancel", opt=_OPERATOR, responses=_ITEM)
@@ -215,22 +200,6 @@ async def add_dependencies(
 ) -> Response[bytes]:
     """Make a work item that nobody has claimed wait for others too."""
     return await write(request, key, lambda transaction: work.add_dependencies(transaction, item, data.depends_on))
-
-
-async def _counted(
-    request: Ask, key: str | None, item: str, token: int, counter: Counter, change: Change
-) -> Response[bytes]:
-    done: list[WorkItem] = []
-
-    async def noted(transaction: Transaction) -> WorkItem:
-        # The last attempt's alone: what was undone and tried again is not counted.
-        done[:] = [await change(transaction)]
-        return done[0]
-
-    response = await write_held(request, key, item, token, noted)
-    for one in done:
-        telemetry.count(counter, one)
-    return response
 
 
 ROUTES: Final = [

@@ -9,6 +9,10 @@ SELECT request, answer FROM idempotency WHERE key = :key;
 -- name: keep_answer!
 UPDATE idempotency SET answer = :answer WHERE key = :key;
 
+-- name: drop_key!
+-- What was refused has changed nothing, and may be asked again.
+DELETE FROM idempotency WHERE key = :key;
+
 -- name: delete_keys!
 DELETE FROM idempotency WHERE created_at < now_ms() - CAST(:age_ms AS BIGINT);
 

@@ -14,12 +14,15 @@ ON CONFLICT (name) DO UPDATE
 SET last_seen_at = now_ms(), status = CASE WHEN agent.status = 'offline' THEN 'active' ELSE agent.status END
 WHERE agent.last_seen_at < now_ms() - 1000;
 
--- name: hold_agent^
+-- name: hold_agents
 -- Held until the end of the transaction, so that two claims of one agent cannot both fit its capacity.
-SELECT capacity, status FROM agent WHERE name = :name AND (capacity IS NOT NULL OR status = 'draining') /*wait*/;
+SELECT name, capacity, status FROM agent
+WHERE name IN (SELECT value FROM json_each(CAST(:names AS TEXT))) AND (capacity IS NOT NULL OR status = 'draining')
+ORDER BY name /*wait*/;
 
--- name: count_held$
-SELECT count(*) FROM work_item WHERE agent = :agent AND status = 'claimed';
+-- name: count_held
+SELECT agent, count(*) AS items FROM work_item
+WHERE status = 'claimed' AND agent IN (SELECT value FROM json_each(CAST(:names AS TEXT))) GROUP BY agent;
 
 -- name: get_agent^
 SELECT agent.*, (SELECT count(*) FROM work_item WHERE work_item.agent = agent.name AND work_item.status = 'claimed') AS claimed

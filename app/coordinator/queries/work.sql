@@ -19,6 +19,10 @@ UPDATE work_item SET parent = :parent WHERE id = :id;
 -- name: get_item^
 SELECT * FROM work_item WHERE id = :id;
 
+-- name: list_holders
+SELECT DISTINCT agent AS name FROM work_item
+WHERE status = 'claimed' AND id IN (SELECT value FROM json_each(CAST(:ids AS TEXT)));
+
 -- name: list_items
 SELECT * FROM work_item
 WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
@@ -76,6 +80,7 @@ RETURNING *;
 UPDATE work_item
 SET lease_expires_at = now_ms() + CAST(:lease_ms AS BIGINT), progress = COALESCE(CAST(:progress AS BIGINT), progress)
 WHERE id = :id AND token = :token AND status = 'claimed' AND lease_expires_at > now_ms()
+  AND (CAST(:speaker AS TEXT) IS NULL OR agent = :speaker)
 RETURNING *;
 
 -- name: complete_item^
@@ -83,6 +88,7 @@ UPDATE work_item
 SET status = 'completed', result = :result, progress = 100, points = COALESCE(CAST(:points AS BIGINT), points),
     finished_at = now_ms(), lease_expires_at = NULL
 WHERE id = :id AND token = :token AND status = 'claimed' AND lease_expires_at > now_ms()
+  AND (CAST(:speaker AS TEXT) IS NULL OR agent = :speaker)
 RETURNING *;
 
 -- name: fail_item^
@@ -93,6 +99,7 @@ SET status = CASE WHEN CAST(:retryable AS BIGINT) = 1 AND attempt < max_attempts
     ready_at = now_ms() + CASE WHEN attempt > 9 THEN 300000 ELSE 1000 * (1 << (CAST(attempt AS INTEGER) - 1)) END,
     reason = :reason, agent = NULL, lease_expires_at = NULL
 WHERE id = :id AND token = :token AND status = 'claimed' AND lease_expires_at > now_ms()
+  AND (CAST(:speaker AS TEXT) IS NULL OR agent = :speaker)
 RETURNING *;
 
 -- name: release_item^
@@ -100,6 +107,7 @@ RETURNING *;
 UPDATE work_item
 SET status = 'ready', attempt = attempt - 1, agent = NULL, lease_expires_at = NULL, ready_at = now_ms(), progress = 0
 WHERE id = :id AND token = :token AND status = 'claimed' AND lease_expires_at > now_ms()
+  AND (CAST(:speaker AS TEXT) IS NULL OR agent = :speaker)
 RETURNING *;
 
 -- name: cancel_item^
@@ -160,13 +168,15 @@ UPDATE work_item SET status = 'blocked' WHERE id = :id AND status IN ('ready', '
 -- name: hold_waiting
 -- Those that wait for an item, held one after another: of two last needs that end at once, the second sees the first.
 SELECT id FROM work_item
-WHERE status = 'blocked' AND id IN (SELECT item FROM dependency WHERE needs = :needs)
+WHERE status = 'blocked'
+  AND id IN (SELECT item FROM dependency WHERE needs IN (SELECT value FROM json_each(CAST(:needs AS TEXT))))
 ORDER BY id /*wait*/;
 
 -- name: unblock_items
 UPDATE work_item
 SET status = 'ready', ready_at = now_ms()
-WHERE status = 'blocked' AND id IN (SELECT item FROM dependency WHERE needs = :needs)
+WHERE status = 'blocked'
+  AND id IN (SELECT item FROM dependency WHERE needs IN (SELECT value FROM json_each(CAST(:needs AS TEXT))))
   AND NOT EXISTS (SELECT 1 FROM dependency JOIN work_item AS needed ON needed.id = dependency.needs
                   WHERE dependency.item = work_item.id AND needed.status <> 'completed')
 RETURNING *;
