@@ -6,10 +6,11 @@ when that one's connection ends.
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Never
 
-from coordinator import agents, work
+from coordinator import agents, metrics, reports, work
 from coordinator.loops import repeat
+from coordinator.settings import Settings
 from coordinator.store import Store
 
 _TICK_SECONDS: Final = 1.0
@@ -17,26 +18,32 @@ _RETENTION_SECONDS: Final = 60.0
 _BATCH: Final = 100
 _DAY_MS: Final = 86_400_000
 _KEY_AGE_MS: Final = _DAY_MS
+_MEASUREMENT_AGE_MS: Final = _DAY_MS
 
 
 class Background:
     """The background work of one process."""
 
-    def __init__(self, store: Store, retention_days: int) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._retention_ms = retention_days * _DAY_MS
+        self._retention_ms = settings.retention_days * _DAY_MS
+        self._replicas = settings.replicas
         self._retained_at = 0.0
+        self._published_at = 0.0
 
     async def run(self) -> None:
         """Do it whenever it is this process's turn, until cancelled."""
         await repeat("background work", self._stand)
 
     async def _stand(self) -> None:
-        async with self._store.lead() as leading:
-            while True:
-                if await leading():
-                    await self.tick()
-                await asyncio.sleep(_TICK_SECONDS)
+        try:
+            async with self._store.lead() as leading:
+                while True:
+                    if await leading():
+                        await self.tick()
+                    await asyncio.sleep(_TICK_SECONDS)
+        finally:
+            metrics.publish(None)
 
     async def tick(self) -> None:
         """Once through all of it."""
@@ -45,9 +52,23 @@ class Background:
             while done == _BATCH:
                 async with self._store.transaction() as transaction:
                     done = await step(transaction)
+        if time.monotonic() - self._published_at > reports.MEASURE_SECONDS:
+            await self._publish()
+            self._published_at = time.monotonic()
         if time.monotonic() - self._retained_at > _RETENTION_SECONDS:
             await self._forget()
             self._retained_at = time.monotonic()
+
+    async def _publish(self) -> None:
+        async with self._store.transaction() as transaction:
+            metrics.publish(
+                metrics.Whole(
+                    await reports.report_health(transaction, self._replicas),
+                    await reports.measure_efficiency(transaction),
+                    await reports.count_agents(transaction),
+                    await reports.report_teams(transaction),
+                )
+            )
 
     async def _forget(self) -> None:
         gone = True
@@ -57,3 +78,17 @@ class Background:
         async with self._store.transaction() as transaction:
             await transaction.run("delete_keys", age_ms=_KEY_AGE_MS)
             await transaction.run("delete_agent_events", age_ms=self._retention_ms)
+            await transaction.run("delete_measurements", age_ms=_MEASUREMENT_AGE_MS)
+
+
+async def measure(store: Store, replica: str) -> Never:
+    """Write down what this process measured of its own requests, every ten seconds, until cancelled."""
+
+    async def write_down() -> None:
+        window = metrics.WINDOW.take()
+        values = {"requests": window.requests, "errors": window.errors, "p95_ms": window.p95_ms()}
+        async with store.transaction() as transaction:
+            await transaction.run("add_measurement", replica=replica, **values)
+        await asyncio.sleep(reports.MEASURE_SECONDS)
+
+    await repeat("measuring", write_down)

@@ -27,14 +27,6 @@ class NotClaimableError(CoordinatorError):
     title = "Work item cannot be claimed now"
 
 
-class NothingYetError(CoordinatorError):
-    """Nothing can be claimed, and whoever asks has time left to wait."""
-
-    code = "nothing_yet"
-    status = 409
-    title = "Nothing to claim yet"
-
-
 class NotPossibleError(CoordinatorError):
     """The item is in a state in which that cannot be done."""
 
@@ -89,6 +81,18 @@ class ForbiddenError(CoordinatorError):
     code = "forbidden"
     status = 403
     title = "Not allowed"
+
+
+class RateLimitedError(CoordinatorError):
+    """The token has been used too often in a short time."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class UnknownTokenError(CoordinatorError):

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 WINDOW_SECONDS: Final = 600
+OLDEST_READY: Final = "oldest ready work"
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,13 @@ class Measured:
     agents_offline: int
     store_ms: float
     """One round trip to the store."""
+    requests: int
+    errors: int
+    """Requests that ended with a fault of the coordinator's, of all replicas."""
+    p95_ms: float
+    """95 % of the answers to agents were faster, at the slowest replica."""
+    replicas: int
+    replicas_expected: int
 
 
 class Part(Struct):
@@ -44,12 +52,17 @@ class Health(Struct):
 
 def score_health(measured: Measured) -> Health:
     """Score what was measured; a share of nothing is 0."""
+    missing = max(0, measured.replicas_expected - measured.replicas)
     parts = [
-        _part("failures", 100 * _share(measured.failures, measured.completed + measured.failures), "%", 1, 25, 30),
-        _part("leases expired", 100 * _share(measured.expired, measured.claimed), "%", 1, 25, 20),
-        _part("oldest ready work", measured.oldest_ready_seconds, "s", 60, 3600, 20),
-        _part("agents offline", 100 * _share(measured.agents_offline, measured.agents), "%", 5, 50, 15),
-        _part("store round trip", measured.store_ms, "ms", 20, 500, 15),
+        _part("failures", 100 * _share(measured.failures, measured.completed + measured.failures), "%", 1, 25, 20),
+        _part("leases expired", 100 * _share(measured.expired, measured.claimed), "%", 1, 25, 15),
+        _part(OLDEST_READY, measured.oldest_ready_seconds, "s", 60, 3600, 15),
+        _part("agents offline", 100 * _share(measured.agents_offline, measured.agents), "%", 5, 50, 10),
+        _part("store round trip", measured.store_ms, "ms", 20, 500, 10),
+        _part("errors", 100 * _share(measured.errors, measured.requests), "%", 0.1, 5, 10),
+        # Good is the target of the design: 99 % under 100 ms, so 95 % well under it.
+        _part("answers, p95", measured.p95_ms, "ms", 100, 1000, 10),
+        _part("replicas missing", 100 * _share(missing, measured.replicas_expected), "%", 0, 50, 10),
     ]
     return Health(round(sum(part.score * part.weight for part in parts) / sum(part.weight for part in parts), 1), parts)
 

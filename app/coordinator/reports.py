@@ -17,6 +17,8 @@ from coordinator.store import Row, Transaction
 
 _DAY_MS: Final = 86_400_000
 _WEEK_MS: Final = 7 * _DAY_MS
+MEASURE_SECONDS: Final = 10
+"""How often each replica writes down what it measured."""
 
 
 class Percentiles(Struct):
@@ -31,7 +33,8 @@ class Percentiles(Struct):
 class TeamReport(Struct):
     """A team's work by state and points, and how it does; `team` is None for work of no team.
 
-    Velocity is points completed in seven days; collaboration the share of its blocked items that wait for another team.
+    Velocity is points completed in seven days; collaboration the share of its blocked items that wait for another team;
+    efficiency the share of its claims that were completed, of those that ended in seven days (1 of none).
     """
 
     team: str | None
@@ -42,6 +45,7 @@ class TeamReport(Struct):
     held: int
     velocity: int
     collaboration: float
+    efficiency: float
 
 
 class Teams(Struct):
@@ -123,19 +127,39 @@ class Board(Struct):
     parents: list[dict[str, Any]]
 
 
+class Trend(Struct):
+    """How it went lately, one value a span of `span_seconds`; `starts` are seconds since 1970.
+
+    `p95_ms` is of answers to agents, and None where nobody asked.
+    """
+
+    span_seconds: int
+    starts: list[int]
+    submitted: list[int]
+    claimed: list[int]
+    completed: list[int]
+    requests: list[int]
+    errors: list[int]
+    p95_ms: list[float | None]
+    oldest_ready_seconds: list[float]
+
+
 class Flow(Struct):
     """Time that finished work spent in each state, in seconds."""
 
     states: dict[str, Percentiles]
 
 
-async def report_health(transaction: Transaction) -> Health:
+async def report_health(transaction: Transaction, replicas_expected: int) -> Health:
     """Measure, and score."""
     begin = time.perf_counter()
     oldest_ms = await transaction.value("oldest_ready_ms")
     store_ms = (time.perf_counter() - begin) * 1000
     kinds = await _kinds(transaction, WINDOW_SECONDS * 1000, 0)
-    agents = {row["status"]: int(row["agents"]) for row in await transaction.rows("count_agents")}
+    agents = await count_agents(transaction)
+    served = await transaction.one("sum_measurements", age_ms=WINDOW_SECONDS * 1000)
+    # Whoever answers this is there, also before it has measured anything.
+    replicas = max(1, await transaction.value("count_replicas", age_ms=3 * MEASURE_SECONDS * 1000))
     return score_health(
         Measured(
             completed=kinds["completed"],
@@ -146,8 +170,23 @@ async def report_health(transaction: Transaction) -> Health:
             agents=sum(agents.values()),
             agents_offline=agents.get(AgentStatus.OFFLINE, 0),
             store_ms=store_ms,
+            requests=int(served["requests"]),
+            errors=int(served["errors"]),
+            p95_ms=float(served["p95_ms"]),
+            replicas=replicas,
+            replicas_expected=replicas_expected,
         )
     )
+
+
+async def count_agents(transaction: Transaction) -> dict[str, int]:
+    """How many agents there are of each status."""
+    return {row["status"]: int(row["agents"]) for row in await transaction.rows("count_agents")}
+
+
+async def measure_efficiency(transaction: Transaction) -> float:
+    """Of the claims that ended in the health score's window, the share that was completed; 1 of none."""
+    return _efficiency(await _kinds(transaction, WINDOW_SECONDS * 1000, 0))
 
 
 async def report_teams(transaction: Transaction) -> Teams:
@@ -159,9 +198,11 @@ async def report_teams(transaction: Transaction) -> Teams:
         if row["status"] in {Status.BLOCKED, Status.READY, Status.CLAIMED}:
             backlog[row["team"]] += int(row["points"])
     capacity = {row["team"]: row for row in await transaction.rows("sum_capacity")}
-    velocity: Counter[str | None] = Counter()
-    for row in await transaction.rows("list_delivered", age_ms=_WEEK_MS):
-        velocity[row["team"]] += int(row["points"])
+    delivered = await transaction.rows("sum_delivered", age_ms=_WEEK_MS)
+    velocity = Counter({row["team"]: int(row["points"]) for row in delivered})
+    kinds: dict[str | None, Counter[str]] = defaultdict(Counter)
+    for row in await transaction.rows("count_kinds_by_team", from_ms=_WEEK_MS):
+        kinds[row["team"]][row["kind"]] = int(row["events"])
     waits: dict[str | None, set[tuple[str, bool]]] = defaultdict(set)
     for row in await transaction.rows("list_blockers"):
         waits[row["team"]].add((row["item"], row["needs_team"] != row["team"]))
@@ -176,6 +217,7 @@ async def report_teams(transaction: Transaction) -> Teams:
                 held=int(capacity[team]["held"]) if team in capacity else 0,
                 velocity=velocity[team],
                 collaboration=_share({item for item, other in waits[team] if other}, {item for item, _ in waits[team]}),
+                efficiency=_efficiency(kinds[team]),
             )
             for team in sorted({*items, *capacity}, key=lambda team: (team is None, team or ""))
         ]
@@ -255,6 +297,36 @@ async def report_flow(transaction: Transaction, days: float) -> Flow:
     return Flow({status: percentiles(seconds) for status, seconds in sorted(spent.items())})
 
 
+async def report_trend(transaction: Transaction, minutes: float) -> Trend:
+    """The last so many minutes, in at most 60 spans."""
+    age_ms = int(minutes * 60_000)
+    span_ms = max(10_000, age_ms // 60 // 10_000 * 10_000)
+    values = {"age_ms": age_ms, "span_ms": span_ms}
+    events: Counter[tuple[int, str]] = Counter()
+    for row in await transaction.rows("count_throughput", **values):
+        events[row["span"], row["kind"]] = int(row["events"])
+    served = {row["span"]: row for row in await transaction.rows("list_measurements", **values)}
+    last = await transaction.value("now") // span_ms
+    spans = range(last - age_ms // span_ms + 1, last + 1)
+
+    def sums(name: str) -> list[int]:
+        return [int(served[span][name]) if span in served else 0 for span in spans]
+
+    return Trend(
+        span_seconds=span_ms // 1000,
+        starts=[span * span_ms // 1000 for span in spans],
+        submitted=[events[span, "submitted"] for span in spans],
+        claimed=[events[span, "claimed"] for span in spans],
+        completed=[events[span, "completed"] for span in spans],
+        requests=sums("requests"),
+        errors=sums("errors"),
+        p95_ms=[
+            round(served[span]["p95_ms"], 1) if span in served and served[span]["p95_ms"] else None for span in spans
+        ],
+        oldest_ready_seconds=[ms / 1000 for ms in sums("oldest_ready_ms")],
+    )
+
+
 def percentiles(seconds: Iterable[float]) -> Percentiles:
     """Nearest-rank percentiles; all 0 of nothing."""
     ordered = sorted(seconds)
@@ -280,6 +352,12 @@ async def _period(transaction: Transaction, from_ms: int, to_ms: int) -> Period:
 async def _kinds(transaction: Transaction, from_ms: int, to_ms: int) -> Counter[str]:
     rows = await transaction.rows("count_kinds", from_ms=from_ms, to_ms=to_ms)
     return Counter({row["kind"]: int(row["events"]) for row in rows})
+
+
+def _efficiency(kinds: Counter[str]) -> float:
+    lost = sum(kinds[kind] for kind in ("failed", "retried", "expired", "returned"))
+    ended = kinds["completed"] + lost
+    return round(kinds["completed"] / ended, 3) if ended else 1.0
 
 
 def _share(part: set[str], whole: set[str]) -> float:

@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     authenticate: bool = Field(
         default=False, description="Ask for a bearer token; `coordinator admin create-token` makes them."
     )
+    rate_limit: str = Field(
+        "200/second",
+        pattern=r"^[1-9][0-9]{0,6}/(second|minute|hour)$",
+        description="Requests that one replica takes from one token; more are refused with 429.",
+    )
+    replicas: int = Field(1, ge=1, le=1000, description="Replicas that there should be, for the health score.")
     retention_days: int = Field(30, ge=1, le=3650, description="How long finished work is kept.")
     drain_seconds: float = Field(
         0,

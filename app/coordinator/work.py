@@ -205,8 +205,10 @@ async def complete_each(transaction: Transaction, asked: "list[Held[Completion]]
         [one.values(result=encode(one.change.result), points=one.change.points) for one in sorted(asked, key=_by_item)],
     )
     done = {item.id: item for item in await record_each(transaction, (("completed", row, {}) for row in rows))}
-    if done and await transaction.rows("hold_waiting", needs=encode(list(done))):
-        freed = await transaction.rows("unblock_items", needs=encode(list(done)))
+    if done and (waiting := await transaction.rows("list_waiting", needs=encode(list(done)))):
+        ids = encode([row["item"] for row in waiting])
+        await transaction.rows("hold_waiting", ids=ids)
+        freed = await transaction.rows("unblock_items", ids=ids)
         await record_each(transaction, (("unblocked", row, {}) for row in freed))
     return [done[one.item] if one.item in done else await _refuse(transaction, one) for one in asked]
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from coordinator import work
-from coordinator.errors import ConflictError, CoordinatorError, KeyReusedError, NothingYetError, StoreUnavailableError
+from coordinator.errors import ConflictError, CoordinatorError, KeyReusedError, StoreUnavailableError
 from coordinator.model import Claim, ClaimRequest, Claims, Completion, Renewal, Submission
 from coordinator.store import Store, Transaction
 from coordinator.work import Held
@@ -23,6 +23,10 @@ _T = TypeVar("_T")
 _ATTEMPTS: Final = 4
 _TOGETHER: Final = 64
 Act = Callable[[Transaction, list[_T]], Awaitable[Sequence[Any]]]
+
+
+class NothingYetError(Exception):
+    """Nothing can be claimed, and whoever asks has time left to wait."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ async def _answer(transaction: Transaction, calls: list[_Call[_T]], act: Act[_T]
     fresh = [number for number in range(len(calls)) if number not in answers]
     outcomes = await act(transaction, [calls[number].asked for number in fresh]) if fresh else []
     for number, outcome in zip(fresh, outcomes, strict=True):
-        refused = isinstance(outcome, CoordinatorError)
+        refused = isinstance(outcome, CoordinatorError | NothingYetError)
         answers[number] = outcome if refused else Answer(msgspec.json.encode(outcome), outcome)
     if keys:
         kept = [(keys[number].key, answers[number]) for number in fresh if number in keys]

@@ -1,14 +1,14 @@
 """The application: its routes, what it runs beside them, and how it says that it is ready."""
 
 import asyncio
-import time
+import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
 from litestar import Litestar, Response, Router, get
 from litestar.datastructures import State
 from litestar.enums import ScopeType
@@ -20,10 +20,10 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 import coordinator
-from coordinator import __version__
+from coordinator import __version__, telemetry
 from coordinator.api import agents, events, mcp, problems, reports, work
-from coordinator.api.requests import require_role
-from coordinator.background import Background
+from coordinator.api.requests import Gate, require_role
+from coordinator.background import Background, measure
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
 from coordinator.errors import CoordinatorError, StoreUnavailableError
 from coordinator.settings import Settings
@@ -31,7 +31,6 @@ from coordinator.store import check_store, open_store
 from coordinator.waiting import Waiters
 from coordinator.writes import Writes
 
-_log = structlog.get_logger()
 _BODY_BYTES: Final = 256 * 1024
 _WEB: Final = Path(coordinator.__file__).parent / "web"
 _HEADERS: Final = [
@@ -73,32 +72,6 @@ async def _check(state: State) -> None:
     state.lifecycle.started = True
 
 
-def _log_requests(app: ASGIApp) -> ASGIApp:
-    """One line a request, but for what probes and scrapers ask."""
-    quiet = {LIVE_PATH, READY_PATH, METRICS_PATH}
-
-    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["path"] in quiet:
-            await app(scope, receive, send)
-            return
-        begin = time.perf_counter()
-        status = 0
-
-        async def sent(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await app(scope, receive, sent)
-        finally:
-            milliseconds = round((time.perf_counter() - begin) * 1000, 1)
-            _log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
-
-    return logged
-
-
 def add_headers(app: ASGIApp, lifecycle: Lifecycle) -> ASGIApp:
     """Tell browsers to take nothing from elsewhere; and every client, while draining, to close its connection.
 
@@ -131,7 +104,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
         app.state.store, app.state.waiters, app.state.writes = store, Waiters(store), Writes(store)
         beside = [
             asyncio.create_task(app.state.waiters.run()),
-            asyncio.create_task(Background(store, settings.retention_days).run()),
+            asyncio.create_task(Background(store, settings).run()),
+            asyncio.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}")),
         ]
         app.state.tools = mcp.Tools(app)
         try:
@@ -143,7 +117,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             await asyncio.gather(*beside, return_exceptions=True)
             await store.close()
 
-    metrics = PrometheusConfig(app_name="coordinator", prefix="coordinator", group_path=True)
+    requests = PrometheusConfig(app_name="coordinator", prefix="coordinator", group_path=True)
     return Litestar(
         route_handlers=[
             Router(
@@ -158,8 +132,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             _Metrics,
         ],
         lifespan=[run_beside],
-        state=State({"lifecycle": lifecycle, "settings": settings}),
-        middleware=[_log_requests, metrics.middleware],
+        state=State({"lifecycle": lifecycle, "settings": settings, "gate": Gate(settings)}),
+        middleware=[telemetry.observe, requests.middleware],
         exception_handlers={
             CoordinatorError: problems.refuse,
             HTTPException: problems.reject,

@@ -1,5 +1,6 @@
 """Errors on the wire: RFC 9457 problem+json with a stable `code`, and never a stack trace."""
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -7,14 +8,20 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from coordinator.errors import CoordinatorError
+from coordinator import metrics
+from coordinator.errors import CoordinatorError, RateLimitedError
 
 _log = structlog.get_logger()
 
 
 def refuse(_: Request[Any, Any, Any], error: CoordinatorError) -> Response[dict[str, object]]:
     """A refusal of the domain."""
-    return _problem(error.status, error.code, error.title, str(error))
+    if error.status == HTTPStatus.CONFLICT:
+        metrics.CONFLICTS.labels(error.code).inc()
+    answer = _problem(error.status, error.code, error.title, str(error))
+    if isinstance(error, RateLimitedError):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return answer
 
 
 def reject(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, object]]:

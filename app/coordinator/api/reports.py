@@ -16,7 +16,7 @@ _Days = Annotated[float, QueryParameter(gt=0, le=365, description="How many days
 @get("/health")
 async def get_health(state: State) -> Health:
     """The health score, 0 to 100, with each of its parts."""
-    return await read(state, reports.report_health)
+    return await read(state, lambda transaction: reports.report_health(transaction, state.settings.replicas))
 
 
 @get("/reports/teams")
@@ -67,6 +67,14 @@ async def get_flow(state: State, days: _Days = 7) -> reports.Flow:
     return await read(state, lambda transaction: reports.report_flow(transaction, days))
 
 
+@get("/reports/trend")
+async def get_trend(
+    state: State, minutes: Annotated[float, QueryParameter(ge=1, le=1440, description="How many minutes back.")] = 60
+) -> reports.Trend:
+    """Throughput, latency and queue age over the last minutes."""
+    return await read(state, lambda transaction: reports.report_trend(transaction, minutes))
+
+
 ROUTES: Final = [
     get_health,
     get_teams,
@@ -77,4 +85,5 @@ ROUTES: Final = [
     get_delivered,
     get_retrospective,
     get_flow,
+    get_trend,
 ]

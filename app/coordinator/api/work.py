@@ -3,17 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from coordinator import telemetry, work
+from coordinator import metrics, telemetry, work
 from coordinator.access import Role
 from coordinator.api.requests import ROLE, Ask, Filter, Key, identify, read, respond, write
-from coordinator.errors import NothingYetError
 from coordinator.model import (
     PAGE_MAX,
     Batch,
@@ -37,6 +36,7 @@ from coordinator.model import (
 )
 from coordinator.store import Transaction
 from coordinator.work import Held
+from coordinator.writes import NothingYetError
 
 _AGENT: Final = {ROLE: Role.AGENT}
 _BATCH_BODY_BYTES: Final = 8 * 1024 * 1024
@@ -45,7 +45,16 @@ _ITEM: Final = {200: ResponseSpec(WorkItem, description="The work item as it is 
 _CLAIM: Final = {200: ResponseSpec(Claim, description="The claim as it is now")}
 
 
-@post("/work", opt=_AGENT, responses={201: ResponseSpec(WorkItem, description="The new work item")})
+def _as(operation: str) -> dict[str, Any]:
+    """What an agent does, and what its latency counts as."""
+    return {**_AGENT, metrics.OPERATION: operation}
+
+
+@post(
+    "/work",
+    opt=_as("submit"),
+    responses={201: ResponseSpec(WorkItem, description="The new work item")},
+)
 async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None) -> Response[bytes]:
     """Submit a work item."""
     answer = await request.app.state.writes.submit(await identify(request, key), data, telemetry.current_trace_id())
@@ -101,7 +110,11 @@ async def get_history(state: State, item: FromPath[str]) -> Events:
     return Events(await read(state, lambda transaction: work.list_history(transaction, item)))
 
 
-@post("/claims", opt=_AGENT, responses={200: ResponseSpec(Claims, description="What was given")})
+@post(
+    "/claims",
+    opt=_as("claim"),
+    responses={200: ResponseSpec(Claims, description="What was given")},
+)
 async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None) -> Response[bytes]:
     """Claim one work item by id, or up to `count` by filter; with `wait_seconds`, as soon as there is something."""
     state = request.app.state
@@ -113,11 +126,12 @@ async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None
         try:
             answer = await state.writes.claim(once, data, patient=patient)
         except NothingYetError:
+            request.scope["state"]["waited"] = True
             if await _leaves(request, state.waiters.wait(data, end - time.monotonic())):
                 return Response(b"", status_code=499)
         else:
             for claim in answer.value.claims if answer.value else ():
-                telemetry.count(telemetry.CLAIMED, claim.item)
+                metrics.count(metrics.CLAIMED, claim.item)
             return respond(answer)
 
 
@@ -134,14 +148,14 @@ async def _leaves(request: Ask, waiting: Awaitable[None]) -> bool:
         await asyncio.gather(waiter, gone, return_exceptions=True)
 
 
-@post("/work/{item:str}/renew", opt=_AGENT, responses=_CLAIM)
+@post("/work/{item:str}/renew", opt=_as("renew"), responses=_CLAIM)
 async def renew_work(request: Ask, item: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
     """Extend a lease, and note progress."""
     held = Held(item, data, request.state.caller.agent)
     return respond(await request.app.state.writes.renew(await identify(request, key), held))
 
 
-@post("/work/{item:str}/complete", opt=_AGENT, responses=_ITEM)
+@post("/work/{item:str}/complete", opt=_as("complete"), responses=_ITEM)
 async def complete_work(
     request: Ask, item: FromPath[str], data: JSONBody[Completion], key: Key = None
 ) -> Response[bytes]:
@@ -149,11 +163,11 @@ async def complete_work(
     held = Held(item, data, request.state.caller.agent)
     answer = await request.app.state.writes.complete(await identify(request, key), held)
     if answer.value:
-        telemetry.count(telemetry.COMPLETED, answer.value)
+        metrics.count_completed(answer.value)
     return respond(answer)
 
 
-@post("/work/{item:str}/fail", opt=_AGENT, responses=_ITEM)
+@post("/work/{item:str}/fail", opt=_as("fail"), responses=_ITEM)
 async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], key: Key = None) -> Response[bytes]:
     """Say that the work could not be done: ready again after a while, or failed."""
     held = Held(item, data, request.state.caller.agent)
@@ -161,11 +175,11 @@ async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], 
         await identify(request, key), lambda transaction: work.fail(transaction, held)
     )
     if answer.value:
-        telemetry.count(telemetry.FAILED, answer.value)
+        metrics.count(metrics.FAILED, answer.value)
     return respond(answer)
 
 
-@post("/work/{item:str}/release", opt=_AGENT, responses=_ITEM)
+@post("/work/{item:str}/release", opt=_as("release"), responses=_ITEM)
 async def release_work(request: Ask, item: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
     """Give a work item back undone."""
     held = Held(item, data, request.state.caller.agent)

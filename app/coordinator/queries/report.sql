@@ -24,6 +24,10 @@ FROM agent WHERE status = 'active' GROUP BY team;
 SELECT * FROM work_item WHERE status = 'completed' AND finished_at >= now_ms() - CAST(:age_ms AS BIGINT)
 ORDER BY finished_at DESC LIMIT 1000;
 
+-- name: sum_delivered
+SELECT team, sum(points) AS points FROM work_item
+WHERE status = 'completed' AND finished_at >= now_ms() - CAST(:age_ms AS BIGINT) GROUP BY team;
+
 -- name: list_lead_times
 -- The newest first; more than that many say nothing new of a percentile.
 SELECT finished_at - created_at AS lead_ms FROM work_item
@@ -34,6 +38,10 @@ ORDER BY finished_at DESC LIMIT 10000;
 -- name: count_kinds
 SELECT kind, count(*) AS events FROM event
 WHERE at >= now_ms() - CAST(:from_ms AS BIGINT) AND at < now_ms() - CAST(:to_ms AS BIGINT) GROUP BY kind;
+
+-- name: count_kinds_by_team
+SELECT team, kind, count(*) AS events FROM event
+WHERE at >= now_ms() - CAST(:from_ms AS BIGINT) AND item IS NOT NULL GROUP BY team, kind;
 
 -- name: count_reasons
 SELECT reason, count(*) AS items FROM work_item

@@ -165,18 +165,19 @@ SELECT id FROM waits WHERE id = :item;
 -- name: block_item^
 UPDATE work_item SET status = 'blocked' WHERE id = :id AND status IN ('ready', 'blocked') RETURNING *;
 
+-- name: list_waiting
+SELECT DISTINCT item FROM dependency WHERE needs IN (SELECT value FROM json_each(CAST(:needs AS TEXT)));
+
 -- name: hold_waiting
 -- Those that wait for an item, held one after another: of two last needs that end at once, the second sees the first.
 SELECT id FROM work_item
-WHERE status = 'blocked'
-  AND id IN (SELECT item FROM dependency WHERE needs IN (SELECT value FROM json_each(CAST(:needs AS TEXT))))
+WHERE status = 'blocked' AND id IN (SELECT value FROM json_each(CAST(:ids AS TEXT)))
 ORDER BY id /*wait*/;
 
 -- name: unblock_items
 UPDATE work_item
 SET status = 'ready', ready_at = now_ms()
-WHERE status = 'blocked'
-  AND id IN (SELECT item FROM dependency WHERE needs IN (SELECT value FROM json_each(CAST(:needs AS TEXT))))
+WHERE status = 'blocked' AND id IN (SELECT value FROM json_each(CAST(:ids AS TEXT)))
   AND NOT EXISTS (SELECT 1 FROM dependency JOIN work_item AS needed ON needed.id = dependency.needs
                   WHERE dependency.item = work_item.id AND needed.status <> 'completed')
 RETURNING *;

@@ -42,7 +42,7 @@ async def client(
         return await SQLiteStore.open(settings.sqlite_path, clock)
 
     monkeypatch.setattr(api, "open_store", open_store)
-    async with AsyncTestClient(create_app(settings, lifecycle)) as client:
+    async with AsyncTestClient(create_app(settings, lifecycle), base_url="http://127.0.0.1") as client:
         yield client
 
 

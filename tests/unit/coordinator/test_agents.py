@@ -60,7 +60,7 @@ async def test_a_silent_agent_is_offline_and_its_work_ready_again(
     clock.advance(61)
     assert settings.sqlite_path is not None
     store = await SQLiteStore.open(settings.sqlite_path, clock)
-    await Background(store, settings.retention_days).tick()
+    await Background(store, settings).tick()
     await store.close()
     assert (await client.get("/v1/agents/ada")).json()["status"] == "offline"
     returned = (await client.get(f"/v1/work/{item['id']}")).json()
@@ -88,7 +88,7 @@ async def test_old_work_is_forgotten_and_young_work_kept(
     young = await submit()
     assert settings.sqlite_path is not None
     store = await SQLiteStore.open(settings.sqlite_path, clock)
-    await Background(store, settings.retention_days).tick()
+    await Background(store, settings).tick()
     await store.close()
     assert [one["id"] for one in (await client.get("/v1/work")).json()["items"]] == [young["id"]]
 

@@ -21,6 +21,11 @@ FINE = Measured(
     agents=10,
     agents_offline=0,
     store_ms=1,
+    requests=1000,
+    errors=0,
+    p95_ms=5,
+    replicas=2,
+    replicas_expected=2,
 )
 
 
@@ -32,13 +37,20 @@ async def report(client: httpx.AsyncClient, name: str, **parameters: Any) -> Any
 
 def test_all_well_is_a_hundred_and_nothing_well_is_nothing() -> None:
     assert score_health(FINE).score == 100
-    worst = Measured(0, 10, 10, 10, 10**6, 4, 4, 10**4)
+    worst = Measured(0, 10, 10, 10, 10**6, 4, 4, 10**4, 10, 10, 10**4, 1, 4)
     assert score_health(worst).score == 0
 
 
 @given(
     st.builds(
-        Measured, *[st.integers(0, 10**6)] * 4, st.floats(0, 10**9), *[st.integers(0, 1000)] * 2, st.floats(0, 10**6)
+        Measured,
+        *[st.integers(0, 10**6)] * 4,
+        st.floats(0, 10**9),
+        *[st.integers(0, 1000)] * 2,
+        st.floats(0, 10**6),
+        *[st.integers(0, 10**6)] * 2,
+        st.floats(0, 10**6),
+        *[st.integers(0, 100)] * 2,
     )
 )
 def test_the_score_is_never_out_of_bounds(measured: Measured) -> None:
@@ -58,7 +70,7 @@ async def test_failures_lower_the_health(client: httpx.AsyncClient, submit: Do, 
     item = await submit()
     await claim()
     await client.post(f"/v1/work/{item['id']}/fail", json={"token": 1, "reason": "broken", "retryable": False})
-    assert (await client.get("/v1/health")).json()["score"] <= before - 25
+    assert (await client.get("/v1/health")).json()["score"] <= before - 20
 
 
 async def test_teams_and_planning_count_what_is_there(client: httpx.AsyncClient, submit: Do, claim: Do) -> None:
