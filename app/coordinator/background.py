@@ -30,6 +30,11 @@ class Background:
         self._replicas = settings.replicas
         self._retained_at = 0.0
         self._published_at = 0.0
+        self._leads = False
+
+    def leads(self) -> bool:
+        """Whether it is this process's turn."""
+        return self._leads
 
     async def run(self) -> None:
         """Do it whenever it is this process's turn, until cancelled."""
@@ -39,10 +44,12 @@ class Background:
         try:
             async with self._store.lead() as leading:
                 while True:
-                    if await leading():
+                    self._leads = await leading()
+                    if self._leads:
                         await self.tick()
                     await asyncio.sleep(_TICK_SECONDS)
         finally:
+            self._leads = False
             metrics.publish(None)
 
     async def tick(self) -> None:

@@ -10,10 +10,14 @@ from typing import Any, Literal, Self, TypeVar
 
 import httpx
 import msgspec
+from opentelemetry import propagate
 
 from coordinator import reports
+from coordinator.alerts import Alert, Alerts
 from coordinator.health import Health
+from coordinator.insights import Insight, Kind
 from coordinator.model import (
+    LEASE_SECONDS_DEFAULT,
     Agent,
     Agents,
     Batch,
@@ -22,6 +26,7 @@ from coordinator.model import (
     ClaimRequest,
     Claims,
     Completion,
+    Configuration,
     Dependencies,
     Event,
     Events,
@@ -29,11 +34,16 @@ from coordinator.model import (
     Lock,
     LockRequest,
     Locks,
+    NewWebhook,
+    Piped,
     Reassignment,
     Registration,
     Release,
     Renewal,
     Submission,
+    Webhook,
+    WebhookRequest,
+    Webhooks,
     WorkItem,
     WorkItems,
     WorkPage,
@@ -41,6 +51,7 @@ from coordinator.model import (
 
 _T = TypeVar("_T")
 _RETRIES = 3
+_AGAIN = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -80,9 +91,32 @@ class Client:
         """Submit a work item."""
         return self._write("/v1/work", submission, WorkItem)
 
-    def claim(self, request: ClaimRequest) -> list[Claim]:
-        """Claim work. Raises Problem `not_claimable` when the item asked for by id cannot be had."""
+    def claim(self, request: ClaimRequest, *, retries: int = 0) -> list[Claim]:
+        """Claim work; for an item that another holds, try again so often, after about 1, 2, 4 seconds.
+
+        Raises:
+            Problem: `not_claimable` when the item asked for by id cannot be had.
+        """
+        for attempt in range(retries):
+            try:
+                return self._write("/v1/claims", request, Claims).claims
+            except Problem as problem:
+                if problem.code != "not_claimable":
+                    raise
+            time.sleep(_pause(attempt))
         return self._write("/v1/claims", request, Claims).claims
+
+    def claim_recommended(self, agent: str, lease_seconds: int = LEASE_SECONDS_DEFAULT) -> list[Claim]:
+        """Claim the first recommended item that nobody was faster to claim; none when there is none."""
+        for advice in self.get_insight(Kind.RECOMMEND, agent).advice:
+            if advice.item is None:
+                continue
+            try:
+                return self.claim(ClaimRequest(agent, advice.item, lease_seconds=lease_seconds))
+            except Problem as problem:
+                if problem.code not in {"not_claimable", "item_unknown"}:
+                    raise
+        return []
 
     def renew(self, item: str, renewal: Renewal) -> Claim:
         """Extend a lease. Raises Problem `lease_lost`, as do the three below."""
@@ -234,6 +268,42 @@ class Client:
         """Time that work finished in so many days spent in each state."""
         return self._send("GET", "/v1/reports/flow", reports.Flow, params={"days": days})
 
+    def report_trend(self, minutes: float) -> reports.Trend:
+        """Throughput, latency and queue age over so many minutes."""
+        return self._send("GET", "/v1/reports/trend", reports.Trend, params={"minutes": minutes})
+
+    def get_insight(self, kind: Kind, agent: str | None = None) -> Insight:
+        """Advice from what is in the store; `agent` is whom a recommendation is for."""
+        return self._send("GET", f"/v1/insights/{kind}", Insight, params=_given({"agent": agent}))
+
+    def analyse(self, kind: Kind, items: list[WorkItem]) -> Insight:
+        """Advice about work items that need not be in the store."""
+        return self._write(f"/v1/insights/{kind}", Piped(items), Insight)
+
+    def get_alerts(self) -> list[Alert]:
+        """What is wrong now, first, and what is not."""
+        return self._send("GET", "/v1/alerts", Alerts).alerts
+
+    def get_config(self) -> dict[str, Any]:
+        """Settings of the process that answers."""
+        return self._send("GET", "/v1/config", Configuration).settings
+
+    def add_webhook(self, request: WebhookRequest) -> NewWebhook:
+        """Tell events to a URL. Raises Problem `webhook_key_missing`."""
+        return self._write("/v1/webhooks", request, NewWebhook)
+
+    def list_webhooks(self) -> list[Webhook]:
+        """All webhooks."""
+        return self._send("GET", "/v1/webhooks", Webhooks).webhooks
+
+    def retry_webhook(self, webhook: str) -> None:
+        """Try again at once. Raises Problem `webhook_unknown`, as does the next."""
+        self._write(f"/v1/webhooks/{webhook}/retry", None, type(None))
+
+    def remove_webhook(self, webhook: str) -> None:
+        """Tell a URL no more."""
+        self._send("DELETE", f"/v1/webhooks/{webhook}", type(None), headers={"Idempotency-Key": str(uuid.uuid4())})
+
     def get_text(self, path: str) -> str:
         """What a path of the coordinator says, as it is."""
         response = self._request("GET", path)
@@ -253,7 +323,9 @@ class Client:
         return msgspec.json.decode(response.content, type=answer)
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Ask, and ask again with growing pauses where no answer came or the store was away."""
+        """Ask, and ask again with growing pauses where no answer came, the store was away, or it was too often."""
+        # The trace that the caller is in goes on at the coordinator.
+        propagate.inject(options.setdefault("headers", {}))
         for attempt in range(_RETRIES + 1):
             try:
                 response = self._http.request(method, path, **options)
@@ -261,15 +333,15 @@ class Client:
                 if attempt == _RETRIES:
                     raise UnreachableError(f"no coordinator answers at {self._http.base_url}: {error}") from error
             else:
-                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == _RETRIES:
+                if response.status_code not in _AGAIN or attempt == _RETRIES:
                     return response
             time.sleep(_pause(attempt))
         raise AssertionError("the last attempt returns or raises")
 
 
 def _pause(attempt: int) -> float:
-    """Seconds to wait after an attempt: 1, 2, 4 with as much again by chance, cut to a tenth for the first."""
-    return float(2**attempt * random.uniform(0.1, 1.0))  # noqa: S311 - spreads load, hides nothing
+    """Seconds to wait after an attempt: 1, 2, 4, each up to half shorter or longer by chance."""
+    return float(2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, hides nothing
 
 
 def _given(filters: dict[str, str | int | None]) -> dict[str, str | int]:

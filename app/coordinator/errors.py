@@ -103,6 +103,22 @@ class UnknownTokenError(CoordinatorError):
     title = "No such token"
 
 
+class UnknownWebhookError(CoordinatorError):
+    """No webhook has that id."""
+
+    code = "webhook_unknown"
+    status = 404
+    title = "No such webhook"
+
+
+class NoWebhookKeyError(CoordinatorError):
+    """The server has no key to make webhooks' secrets from."""
+
+    code = "webhook_key_missing"
+    status = 409
+    title = "No key for webhooks"
+
+
 class WrongEventIdError(CoordinatorError):
     """A place in the stream of events that is none."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from litestar.types import HTTPScope
-from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -33,6 +33,13 @@ _LATENCY: Final = Histogram(
     "beamops_agent_coordination_latency_seconds", "Answers to agents; without the time that a claim chose to wait.",
     ["operation"], buckets=_SECONDS,
 )  # fmt: skip
+
+
+INSIGHTS: Final = Counter("beamops_insights", "Insights asked for.", ["source", "outcome"])
+INSIGHT_TOKENS: Final = Counter("beamops_insight_tokens", "Tokens read and written by the model.", ["direction"])
+INSIGHT_COST: Final = Counter("beamops_insight_cost_dollars", "What the model has cost, by the configured prices.")
+INSIGHT_LEFT: Final = Gauge("beamops_insight_rate_limit_remaining_ratio", "Share of the API's rate limit that is left.")
+INSIGHT_LEFT.set(1)
 
 
 @dataclass

@@ -15,6 +15,8 @@ LEASE_SECONDS_DEFAULT: Final = 60
 BATCH_MAX: Final = 100
 WAIT_SECONDS_MAX: Final = 60
 PAGE_MAX: Final = 500
+FAILURES_MAX: Final = 40
+"""Attempts in a row until a webhook is given up: about three hours."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]*$")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -305,6 +307,50 @@ class Locks(Struct):
     """Locks that are held, by name."""
 
     locks: list[Lock]
+
+
+class WebhookRequest(Struct, forbid_unknown_fields=True):
+    """Where to tell events, and which kinds; all where none are named."""
+
+    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^/@\s]+(/\S*)?$")]
+    kinds: Names = []
+
+
+class Webhook(Struct):
+    """Where events are told; `failures` in a row, and the last one's reason; `given_up` until it is retried."""
+
+    id: str
+    url: str
+    kinds: list[str]
+    failures: int
+    reason: str | None
+    given_up: bool
+    created_at: datetime
+
+
+class Configuration(Struct):
+    """Settings of the process that answered, by the names of their variables; no secret is among them."""
+
+    settings: dict[str, Any]
+
+
+class NewWebhook(Struct):
+    """A webhook, and the secret that its signatures are checked with: it is told this once."""
+
+    webhook: Webhook
+    secret: str
+
+
+class Webhooks(Struct):
+    """All webhooks."""
+
+    webhooks: list[Webhook]
+
+
+class Piped(Struct, forbid_unknown_fields=True):
+    """Work items to look at in place of the store's, as `work list --json` prints them."""
+
+    items: list[WorkItem]
 
 
 def check_document(field: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from coordinator.model import Agent, Claim, Event, Lock, WorkItem
+from coordinator.model import FAILURES_MAX, Agent, Claim, Event, Lock, Webhook, WorkItem
 from coordinator.store import Row, Transaction
 
 _DOCUMENTS: Final = ("payload", "result", "labels", "skills")
@@ -52,6 +52,19 @@ def read_event(row: Row) -> Event:
         agent=row["agent"],
         team=row["team"],
         data=msgspec.json.decode(row["data"]),
+    )
+
+
+def read_webhook(row: Row) -> Webhook:
+    """A webhook from its row."""
+    return Webhook(
+        id=row["id"],
+        url=row["url"],
+        kinds=msgspec.json.decode(row["kinds"]),
+        failures=row["failures"],
+        reason=row["reason"],
+        given_up=row["failures"] >= FAILURES_MAX,
+        created_at=read_time(row["created_at"]),
     )
 
 

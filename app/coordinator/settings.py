@@ -37,6 +37,14 @@ class Settings(BaseSettings):
         description="Requests that one replica takes from one token; more are refused with 429.",
     )
     replicas: int = Field(1, ge=1, le=1000, description="Replicas that there should be, for the health score.")
+    webhook_key_file: Path | None = Field(None, description="File with the key that webhooks' secrets are made from.")
+    insight_key_file: Path | None = Field(None, description="File that holds a key of Anthropic's API, for insights.")
+    insight_url: str | None = Field(None, description="Where that API is, if not at its usual address.")
+    insight_model: str = Field("claude-haiku-4-5", description="The model that gives insights.")
+    insight_seconds: float = Field(20, gt=0, le=120, description="How long an insight may take, retries included.")
+    insight_tokens_per_hour: int = Field(200_000, ge=1, description="Tokens that one replica uses at most.")
+    insight_input_price: float = Field(1, ge=0, description="Dollars for a million tokens read, for the cost metric.")
+    insight_output_price: float = Field(5, ge=0, description="Dollars for a million tokens written.")
     retention_days: int = Field(30, ge=1, le=3650, description="How long finished work is kept.")
     drain_seconds: float = Field(
         0,

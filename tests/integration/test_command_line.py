@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import click
 import pytest
-from coordinator.cli import app
+from coordinator.cli import app, walk
+from coordinator.insights import Kind
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -28,10 +28,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
-    def run(*words: str, code: int = 0, **variables: str) -> str:
+    def run(*words: str, code: int = 0, given: str = "", **variables: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "coordinator", *words],
             env={**environment, **variables},
+            input=given,
             capture_output=True,
             text=True,
             timeout=60,
@@ -64,7 +65,7 @@ def test_work_from_submission_to_completion(run: Run) -> None:
         "completed",
     ]
     assert item["id"] in run("work", "list", "--status", "completed", "--team", "a")
-    assert read(run("work", "show", item["id"]))["progress"] == 100
+    assert read(run("work", "show", item["id"], "--json"))["progress"] == 100
 
 
 def test_the_other_ways_that_work_can_go(run: Run) -> None:
@@ -104,7 +105,7 @@ def test_events_are_listed_and_followed_from_a_place(run: Run) -> None:
     run("work", "submit", "build", "x")
     run("work", "submit", "build", "y")
     newest, before = read(run("event", "list", "--count", "2", "--json"))
-    assert read(run("event", "follow", "--after", before["id"], "--count", "1")) == newest
+    assert read(run("event", "follow", "--after", before["id"], "--count", "1", "--json")) == newest
 
 
 def test_tokens_are_made_listed_and_revoked(run: Run) -> None:
@@ -127,12 +128,68 @@ def test_what_it_says_of_itself(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["teams", "planning", "dependencies", "idle", "delivered", "retrospective", "board", "flow"]
+    "name", ["teams", "planning", "dependencies", "idle", "delivered", "retrospective", "board", "flow", "trend"]
 )
 def test_every_report_is_a_table_and_json(run: Run, name: str) -> None:
     run("claim", "docs", "Write", "--agent", "ada", "--team", "a")
     assert run("report", name)
     assert read(run("report", name, "--json")) is not None
+
+
+@pytest.mark.parametrize("kind", [*Kind])
+def test_every_insight_is_a_table_and_json(run: Run, kind: str) -> None:
+    run("work", "submit", "docs", "Write", "--team", "insights")
+    assert "(computed)" in run("insight", kind)
+    assert read(run("insight", kind, "--json"))["kind"] == kind
+
+
+def test_insights_are_applied_streamed_and_piped(run: Run) -> None:
+    run("agent", "register", "lea", "--team", "solo", "--skill", "rust")
+    (item,) = read(
+        run("work", "submit", "build", "x", "--priority", "critical", "--skill", "rust", "--team", "solo", "--json")
+    )
+    run("insight", "assignments", "--apply")
+    held = read(run("work", "show", item["id"], "--json"))
+    assert (held["status"], held["agent"]) == ("claimed", "lea")
+    listed = run("work", "list", "--team", "solo", "--json")
+    assert read(run("insight", "pipe", "priorities", "--json", given=listed))["source"] == "computed"
+    assert "standard input is not a list of work items" in run("insight", "pipe", "teams", given="{", code=2)
+    assert read(run("insight", "stream", "teams", "--seconds", "0.1", "--json").splitlines()[0])["kind"] == "teams"
+
+
+def test_what_is_recommended_is_claimed(run: Run) -> None:
+    run("agent", "register", "max", "--team", "rec", "--skill", "zig", "--capacity", "5")
+    (item,) = read(run("work", "submit", "build", "x", "--team", "rec", "--skill", "zig", "--json"))
+    (held,) = read(run("work", "claim", "--agent", "max", "--recommended", "--json"))
+    assert held["item"]["id"] == item["id"]
+    assert "goes without --id" in run("work", "claim", "--agent", "max", "--recommended", "--team", "x", code=2)
+
+
+def test_teams_are_listed_stopped_and_started(run: Run) -> None:
+    run("agent", "register", "tim", "--team", "crew")
+    assert "crew" in run("team", "list")
+    run("work", "submit", "build", "x", "--team", "crew")
+    assert len(read(run("team", "work", "crew", "--json"))) == 1
+    assert read(run("team", "drain", "crew", "--json"))[0]["status"] == "draining"
+    assert "no work fits" in run("work", "claim", "--agent", "tim", "--team", "crew")
+    assert read(run("team", "activate", "crew", "--json"))[0]["status"] == "active"
+    assert "tim" in run("team", "agents", "crew")
+    assert "team_unknown" in run("team", "drain", "nobody", code=1)
+
+
+def test_operators_see_alerts_settings_and_webhooks(run: Run) -> None:
+    run("agent", "register", "ada")
+    assert "no active agents" in run("admin", "alerts")
+    assert "COORDINATOR_PORT" in run("admin", "config")
+    assert "webhook_key_missing" in run("admin", "webhook", "add", "http://127.0.0.1:1/", code=1)
+    assert "no webhooks" in run("admin", "webhook", "list")
+    assert "webhook_unknown" in run("admin", "webhook", "retry", "none", code=1)
+    assert "webhook_unknown" in run("admin", "webhook", "remove", "none", code=1)
+
+
+def test_the_dashboard_shows_board_agents_and_events(run: Run) -> None:
+    shown = run("dashboard", "--once")
+    assert "Health" in shown and "Board" in shown and "Events" in shown
 
 
 @pytest.mark.parametrize(
@@ -154,16 +211,18 @@ def test_wrong_settings_are_named_by_their_variable(run: Run) -> None:
     assert "would serve without authentication" in run("serve", code=2, COORDINATOR_HOST="0.0.0.0")
 
 
-def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if isinstance(command, click.Group) or hasattr(command, "commands"):
-        for name, child in command.commands.items():  # type: ignore[union-attr,unused-ignore]
-            yield from commands(child, (*path, name))
-    else:
-        yield path
-
-
 def test_every_command_explains_itself() -> None:
-    found = list(commands(get_command(app)))  # type: ignore[arg-type,unused-ignore]
+    found = [words for words, _ in walk(get_command(app))]
     assert len(found) > 40
+    assert len(CliRunner().invoke(app, ["help"]).output.splitlines()) == len(found)
+    without = {
+        "serve",
+        "migrate",
+        "help",
+        "admin metrics",
+        "admin openapi",
+    }  # the last two print what they print as it is
     for words in found:
+        if " ".join(words) not in without:
+            assert "--json" in CliRunner().invoke(app, [*words, "--help"]).output, words
         assert "Usage: " in CliRunner().invoke(app, [*words, "--help"]).output

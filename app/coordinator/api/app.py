@@ -20,8 +20,9 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 import coordinator
-from coordinator import __version__, telemetry
-from coordinator.api import agents, events, mcp, problems, reports, work
+from coordinator import __version__, telemetry, webhooks
+from coordinator.adviser import Adviser
+from coordinator.api import admin, agents, events, insights, mcp, problems, reports, work
 from coordinator.api.requests import Gate, require_role
 from coordinator.background import Background, measure
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
@@ -33,6 +34,7 @@ from coordinator.writes import Writes
 
 _BODY_BYTES: Final = 256 * 1024
 _WEB: Final = Path(coordinator.__file__).parent / "web"
+_PARTS: Final = (work, agents, events, reports, insights, admin)
 _HEADERS: Final = [
     (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"),
     (b"x-content-type-options", b"nosniff"),
@@ -102,12 +104,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
     async def run_beside(app: Litestar) -> AsyncIterator[None]:
         store = await open_store(settings)
         app.state.store, app.state.waiters, app.state.writes = store, Waiters(store), Writes(store)
+        background = Background(store, settings)
         beside = [
             asyncio.create_task(app.state.waiters.run()),
-            asyncio.create_task(Background(store, settings).run()),
+            asyncio.create_task(background.run()),
+            asyncio.create_task(webhooks.deliver(store, settings.webhook_key_file, background.leads)),
             asyncio.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}")),
         ]
-        app.state.tools = mcp.Tools(app)
+        app.state.tools, app.state.adviser = mcp.Tools(app), Adviser(settings)
         try:
             async with app.state.tools.run():
                 yield
@@ -115,6 +119,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await app.state.adviser.close()
             await store.close()
 
     requests = PrometheusConfig(app_name="coordinator", prefix="coordinator", group_path=True)
@@ -122,7 +127,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
         route_handlers=[
             Router(
                 "/v1",
-                route_handlers=[*work.ROUTES, *agents.ROUTES, *events.ROUTES, *reports.ROUTES],
+                route_handlers=[
+                    *work.ROUTES,
+                    *agents.ROUTES,
+                    *events.ROUTES,
+                    *reports.ROUTES,
+                    *insights.ROUTES,
+                    *admin.ROUTES,
+                ],
                 guards=[require_role],
             ),
             create_static_files_router("/", [_WEB], html_mode=True, include_in_schema=False),

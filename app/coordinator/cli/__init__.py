@@ -4,24 +4,30 @@ Exit codes: 0 done, 1 refused by the coordinator, 2 wrong usage, 3 no coordinato
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from coordinator import contract
-from coordinator.cli import admin, agent, event, report, work
-from coordinator.cli.output import HOME, Json, Url, connect, show, stop
+from coordinator.cli import admin, agent, dashboard, event, insight, report, team, work
+from coordinator.cli.output import HOME, Json, Url, confirm, connect, show, stop
 from coordinator.errors import CoordinatorError, StoreUnavailableError
 from coordinator.model import LEASE_SECONDS_DEFAULT, ClaimRequest, Priority, Submission
 
 app = typer.Typer(
-    no_args_is_help=True, help="Work for a thousand agents, never given twice.", pretty_exceptions_enable=False
+    no_args_is_help=True,
+    help="Work for a thousand agents, never given twice.",
+    epilog="Exit codes: 0 done, 1 refused by the coordinator, 2 wrong usage, 3 no coordinator or store answers.",
+    pretty_exceptions_enable=False,
 )
 app.add_typer(work.group, name="work")
 app.add_typer(agent.group, name="agent")
+app.add_typer(team.group, name="team")
 app.add_typer(agent.lock, name="lock")
 app.add_typer(report.group, name="report")
+app.add_typer(insight.group, name="insight")
 app.add_typer(event.group, name="event")
 app.add_typer(admin.group, name="admin")
 
@@ -64,11 +70,30 @@ def claim(
         work.show_claims(client.claim(ClaimRequest(agent, item.id, lease_seconds=LEASE_SECONDS_DEFAULT)), as_json)
 
 
+app.command("dashboard")(dashboard.watch)
+
+
+@app.command("help")
+def list_commands() -> None:
+    """List every command of every group."""
+    for words, command in walk(typer.main.get_command(app)):
+        typer.echo(f"{' '.join(words):26} {command.get_short_help_str(90)}")
+
+
+def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of a tree, with the words that run it."""
+    for name, child in getattr(command, "commands", {}).items():
+        yield from walk(child, (*path, name))
+    if not hasattr(command, "commands"):
+        yield path, command
+
+
 @app.command()
-def status(url: Url = HOME) -> None:
+def status(url: Url = HOME, as_json: Json = False) -> None:
     """Say whether the coordinator is ready."""
     with connect(url) as client:
-        typer.echo(client.get_text(contract.READY_PATH))
+        client.get_text(contract.READY_PATH)
+    confirm("ready", url, as_json)
 
 
 @app.command()

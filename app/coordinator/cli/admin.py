@@ -7,11 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.access import Role
-from coordinator.cli.output import HOME, Json, Url, connect, show, stop
+from coordinator.cli.output import HOME, Json, Url, confirm, connect, print_json, show, stop
+from coordinator.model import WebhookRequest
 from coordinator.records import read_time
 from coordinator.store import Transaction
 
-group = typer.Typer(no_args_is_help=True, help="Tokens, metrics, the API's description.")
+group = typer.Typer(no_args_is_help=True, help="Tokens, alerts, settings, webhooks, metrics, the API's description.")
+webhook = typer.Typer(no_args_is_help=True, help="Who is told of events: signed, tried again, given up in the end.")
+group.add_typer(webhook, name="webhook")
+_Webhook = Annotated[str, typer.Argument(help="A webhook's id.")]
 
 
 @group.command()
@@ -19,13 +23,18 @@ def create_token(
     name: Annotated[str, typer.Argument(help="What the token is for.")],
     role: Annotated[Role, typer.Option(help="What it may do.")],
     agent: Annotated[str | None, typer.Option(help="The one agent that an agent's token speaks for.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Make a token and print it; it cannot be read again."""
     from coordinator import access  # noqa: PLC0415
 
     if (role is Role.AGENT) != (agent is not None):
         stop("--agent goes with --role agent, and only with it", 2)
-    typer.echo(_on_store(lambda transaction: access.create_token(transaction, name, role, agent)))
+    token = _on_store(lambda transaction: access.create_token(transaction, name, role, agent))
+    if as_json:
+        print_json({"token": token})
+    else:
+        typer.echo(token)
 
 
 @group.command()
@@ -42,11 +51,12 @@ def list_tokens(as_json: Json = False) -> None:
 
 
 @group.command()
-def revoke_token(id: Annotated[str, typer.Argument(help="A token's id.")]) -> None:  # noqa: A002
-    """Make a token worth nothing."""
+def revoke_token(id: Annotated[str, typer.Argument(help="A token's id.")], as_json: Json = False) -> None:  # noqa: A002
+    """Make a token worth nothing, within a second."""
     from coordinator import access  # noqa: PLC0415
 
     _on_store(lambda transaction: access.revoke_token(transaction, id))
+    confirm("revoked", id, as_json)
 
 
 @group.command()
@@ -61,6 +71,70 @@ def openapi(url: Url = HOME) -> None:
     """Print the API's description."""
     with connect(url) as client:
         typer.echo(client.get_text("/schema/openapi.json"))
+
+
+@group.command()
+def alerts(url: Url = HOME, as_json: Json = False) -> None:
+    """What is wrong now, by the thresholds of the alerts."""
+    with connect(url) as client:
+        found = client.get_alerts()
+    rows = (
+        (one.name, "FIRING" if one.firing else "fine", f"{one.value:g}", f"{one.threshold:g}", one.advice)
+        for one in found
+    )
+    show(found, as_json, ("alert", "state", "now", "threshold", "what to do"), rows, "nothing is looked at")
+
+
+@group.command()
+def config(url: Url = HOME, as_json: Json = False) -> None:
+    """Show the settings of the coordinator that answers; no secret is among them."""
+    with connect(url) as client:
+        found = client.get_config()
+    show(found, as_json, ("variable", "value"), found.items(), "no settings")
+
+
+@webhook.command("add")
+def add_webhook(
+    target: Annotated[str, typer.Argument(help="Where events are posted to.")],
+    kind: Annotated[list[str] | None, typer.Option(help="A kind of event; all if none is given.")] = None,
+    url: Url = HOME,
+    as_json: Json = False,
+) -> None:
+    """Tell events to a URL from now on; prints the secret of its signatures, which cannot be read again."""
+    with connect(url) as client:
+        made = client.add_webhook(WebhookRequest(target, kind or []))
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(made.secret)
+
+
+@webhook.command("list")
+def list_webhooks(url: Url = HOME, as_json: Json = False) -> None:
+    """List webhooks, and how they fare."""
+    with connect(url) as client:
+        found = client.list_webhooks()
+    rows = (
+        (one.id, one.url, ", ".join(one.kinds) or "all", one.failures, "given up" if one.given_up else one.reason)
+        for one in found
+    )
+    show(found, as_json, ("id", "url", "kinds", "failures", "last reason"), rows, "no webhooks")
+
+
+@webhook.command("retry")
+def retry_webhook(id: _Webhook, url: Url = HOME, as_json: Json = False) -> None:  # noqa: A002
+    """Try again at once one that waits or was given up."""
+    with connect(url) as client:
+        client.retry_webhook(id)
+    confirm("retried", id, as_json)
+
+
+@webhook.command("remove")
+def remove_webhook(id: _Webhook, url: Url = HOME, as_json: Json = False) -> None:  # noqa: A002
+    """Tell a URL no more."""
+    with connect(url) as client:
+        client.remove_webhook(id)
+    confirm("removed", id, as_json)
 
 
 def _on_store(act: Callable[[Transaction], Awaitable[Any]]) -> Any:

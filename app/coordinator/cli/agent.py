@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.output import HOME, Json, Lease, Token, Url, connect, show
+from coordinator.cli.output import HOME, Json, Lease, Token, Url, confirm, connect, show
 from coordinator.model import LEASE_SECONDS_DEFAULT, Agent, Lock, LockRequest, Registration, Release, Renewal
 
 group = typer.Typer(no_args_is_help=True, help="Register, list, drain and remove agents.")
@@ -25,56 +25,57 @@ def register(
 ) -> None:
     """Register an agent, or update what is known of it."""
     with connect(url) as client:
-        _show([client.register(Registration(name, team, skill or [], capacity, ttl))], as_json)
+        show_agents([client.register(Registration(name, team, skill or [], capacity, ttl))], as_json)
 
 
 @group.command("list")
 def list_agents(url: Url = HOME, as_json: Json = False) -> None:
     """List agents by name."""
     with connect(url) as client:
-        _show(client.list_agents(), as_json)
+        show_agents(client.list_agents(), as_json)
 
 
 @group.command("show")
 def show_agent(name: _Name, url: Url = HOME, as_json: Json = False) -> None:
     """Show one agent."""
     with connect(url) as client:
-        _show([client.get_agent(name)], as_json)
+        show_agents([client.get_agent(name)], as_json)
 
 
 @group.command()
 def renew(name: _Name, url: Url = HOME, as_json: Json = False) -> None:
     """Say that an agent is there."""
     with connect(url) as client:
-        _show([client.change_agent(name, "renew")], as_json)
+        show_agents([client.change_agent(name, "renew")], as_json)
 
 
 @group.command()
 def drain(name: _Name, url: Url = HOME, as_json: Json = False) -> None:
     """Give an agent no more work; what it holds it may finish."""
     with connect(url) as client:
-        _show([client.change_agent(name, "drain")], as_json)
+        show_agents([client.change_agent(name, "drain")], as_json)
 
 
 @group.command()
 def activate(name: _Name, url: Url = HOME, as_json: Json = False) -> None:
     """Give a draining or offline agent work again."""
     with connect(url) as client:
-        _show([client.change_agent(name, "activate")], as_json)
+        show_agents([client.change_agent(name, "activate")], as_json)
 
 
 @group.command()
 def fail(name: _Name, url: Url = HOME, as_json: Json = False) -> None:
     """Say that an agent is gone; what it held is ready again."""
     with connect(url) as client:
-        _show([client.change_agent(name, "fail")], as_json)
+        show_agents([client.change_agent(name, "fail")], as_json)
 
 
 @group.command()
-def remove(name: _Name, url: Url = HOME) -> None:
+def remove(name: _Name, url: Url = HOME, as_json: Json = False) -> None:
     """Forget an agent; what it held is ready again."""
     with connect(url) as client:
         client.remove_agent(name)
+    confirm("removed", name, as_json)
 
 
 @lock.command("take")
@@ -100,10 +101,11 @@ def renew_lock(
 
 
 @lock.command("release")
-def release_lock(name: _LockName, token: Token, url: Url = HOME) -> None:
+def release_lock(name: _LockName, token: Token, url: Url = HOME, as_json: Json = False) -> None:
     """Let go of a lock."""
     with connect(url) as client:
         client.release_lock(name, Release(token))
+    confirm("released", name, as_json)
 
 
 @lock.command("list")
@@ -113,7 +115,8 @@ def list_locks(url: Url = HOME, as_json: Json = False) -> None:
         _show_locks(client.list_locks(), as_json)
 
 
-def _show(agents: list[Agent], as_json: bool) -> None:
+def show_agents(agents: list[Agent], as_json: bool) -> None:
+    """A table of agents, or JSON."""
     rows = (
         (
             one.name,

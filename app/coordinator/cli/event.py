@@ -28,10 +28,14 @@ def follow(
     after: Annotated[str | None, typer.Option(help="An event's id: what came after it is told first.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
     url: Url = HOME,
+    as_json: Json = False,
 ) -> None:
-    """Print every event as it comes, one JSON object a line."""
+    """Print every event as it comes, one a line."""
     with connect(url) as client:
         for number, event in enumerate(client.follow_events(after), 1):
-            print_json(event)
+            if as_json:
+                print_json(event)
+            else:
+                typer.echo(f"{event.at:%H:%M:%S}  {event.kind}  {event.agent or '-'}  {event.item or '-'}")
             if number == count:
                 return

@@ -46,6 +46,14 @@ def print_json(value: Any) -> None:
     typer.echo(msgspec.json.encode(value))
 
 
+def confirm(done: str, what: str, as_json: bool) -> None:
+    """One line that says what was done, or JSON."""
+    if as_json:
+        print_json({done: what})
+    else:
+        typer.echo(f"{done} {what}")
+
+
 def show(values: Any, as_json: bool, columns: Iterable[str], rows: Iterable[Iterable[Any]], empty: str) -> None:
     """A table, or the values as JSON."""
     if as_json:

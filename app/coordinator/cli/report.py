@@ -1,10 +1,12 @@
 """`coordinator report …`: what the store tells of teams, plans and flow."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from coordinator.cli.output import HOME, Json, Url, connect, show
+from coordinator.cli.team import list_teams
 from coordinator.cli.work import show_items
 
 group = typer.Typer(no_args_is_help=True, help="Reports from what really happened.")
@@ -13,23 +15,8 @@ _Days = Annotated[float, typer.Option(min=0.001, max=365, help="How many days ba
 
 @group.command()
 def teams(url: Url = HOME, as_json: Json = False) -> None:
-    """Work, capacity, velocity and collaboration of every team."""
-    with connect(url) as client:
-        found = client.report_teams().teams
-    rows = (
-        (
-            one.team or "(none)",
-            " ".join(f"{status}:{count}" for status, count in one.items.items()),
-            one.backlog_points,
-            f"{one.held}/{one.capacity}",
-            one.agents,
-            one.velocity,
-            f"{one.collaboration:.0%}",
-        )
-        for one in found
-    )
-    columns = ("team", "items", "backlog", "held", "agents", "velocity", "collaboration")
-    show(found, as_json, columns, rows, "no teams")
+    """Work, agents, velocity, collaboration and efficiency of every team."""
+    list_teams(url, as_json)
 
 
 @group.command()
@@ -108,3 +95,27 @@ def flow(days: _Days = 7, url: Url = HOME, as_json: Json = False) -> None:
         found = client.report_flow(days).states
     rows = ((status, one.count, one.p50, one.p85, one.p95) for status, one in found.items())
     show(found, as_json, ("state", "items", "p50 s", "p85 s", "p95 s"), rows, "nothing was finished")
+
+
+@group.command()
+def trend(
+    minutes: Annotated[float, typer.Option(min=1, max=1440, help="How many minutes back.")] = 60,
+    url: Url = HOME,
+    as_json: Json = False,
+) -> None:
+    """Throughput, latency and queue age over the last minutes."""
+    with connect(url) as client:
+        found = client.report_trend(minutes)
+    rows = zip(
+        (f"{datetime.fromtimestamp(start, UTC):%H:%M:%S}" for start in found.starts),
+        found.submitted,
+        found.claimed,
+        found.completed,
+        found.requests,
+        found.errors,
+        found.p95_ms,
+        found.oldest_ready_seconds,
+        strict=True,
+    )
+    columns = ("from", "submitted", "claimed", "completed", "requests", "errors", "p95 ms", "oldest ready s")
+    show(found, as_json, columns, rows, "nothing yet")

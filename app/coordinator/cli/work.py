@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 import typer
 
 from coordinator.cli.output import (
@@ -12,9 +13,9 @@ from coordinator.cli.output import (
     Token,
     Url,
     connect,
-    print_json,
     read_document,
     show,
+    stop,
 )
 from coordinator.model import (
     LEASE_SECONDS_DEFAULT,
@@ -85,13 +86,18 @@ def claim_work(
     count: Annotated[int, typer.Option(min=1, max=100)] = 1,
     lease: Lease = LEASE_SECONDS_DEFAULT,
     wait: Annotated[int, typer.Option(min=0, max=60, help="Seconds to wait for work.")] = 0,
+    recommended: Annotated[bool, typer.Option("--recommended", help="What `insight recommend` says.")] = False,
+    retries: Annotated[int, typer.Option(min=0, max=3, help="How often to try again for an item that is held.")] = 0,
     url: Url = HOME,
     as_json: Json = False,
 ) -> None:
-    """Claim work: one item by id, or the most urgent that fit."""
+    """Claim work: one item by id, the most urgent that fit, or what is recommended."""
+    if recommended and (id or team or type or skill):
+        stop("--recommended chooses by itself: it goes without --id, --team, --type and --skill", 2)
     request = ClaimRequest(agent, id, team, type, skill or None, count, lease, wait)
     with connect(url) as client:
-        show_claims(client.claim(request), as_json)
+        claims = client.claim_recommended(agent, lease) if recommended else client.claim(request, retries=retries)
+        show_claims(claims, as_json)
 
 
 @group.command()
@@ -196,10 +202,11 @@ def depend(
 
 
 @group.command("show")
-def show_work(item: _Item, url: Url = HOME) -> None:
-    """Show all that is known of a work item, as JSON."""
+def show_work(item: _Item, url: Url = HOME, as_json: Json = False) -> None:
+    """Show all that is known of a work item."""
     with connect(url) as client:
-        print_json(client.get_item(item))
+        found = client.get_item(item)
+    show(found, as_json, ("field", "value"), msgspec.to_builtins(found).items(), "")
 
 
 @group.command()

@@ -1,0 +1,22 @@
+-- name: add_webhook^
+INSERT INTO webhook (id, url, kinds, tx, seq, retry_at, created_at)
+VALUES (:id, :url, :kinds, CAST(:tx AS BIGINT), CAST(:seq AS BIGINT), now_ms(), now_ms()) RETURNING *;
+
+-- name: list_webhooks
+SELECT * FROM webhook ORDER BY id;
+
+-- name: list_due_webhooks
+SELECT * FROM webhook WHERE failures < CAST(:failures AS BIGINT) AND retry_at <= now_ms() ORDER BY id;
+
+-- name: remove_webhook$
+DELETE FROM webhook WHERE id = :id RETURNING id;
+
+-- name: advance_webhook!
+UPDATE webhook SET tx = CAST(:tx AS BIGINT), seq = CAST(:seq AS BIGINT), failures = 0, reason = NULL WHERE id = :id;
+
+-- name: fail_webhook!
+UPDATE webhook SET failures = failures + 1, reason = :reason, retry_at = now_ms() + CAST(:pause_ms AS BIGINT)
+WHERE id = :id;
+
+-- name: retry_webhook$
+UPDATE webhook SET failures = 0, retry_at = now_ms() WHERE id = :id RETURNING id;
