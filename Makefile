@@ -6,7 +6,7 @@ SCRIPTS := images/postgresql/start.sh .ci/run
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status logs images docs lint unit integration bench test lock
+.PHONY: help up preview down status logs images docs lint unit integration e2e bench test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -46,10 +46,13 @@ unit: $(VENV) ## Tests that need nothing
 integration: $(VENV) ## Tests on a real engine, which is started when it is missing, and then stopped again
 	@$(RUN) with-engine .venv/bin/python -m pytest -q tests/integration
 
+e2e: $(VENV) ## Tests in a real browser, which is installed when it is missing
+	@.venv/bin/python -m pytest -q tests/e2e
+
 bench: $(VENV) ## Measure, side by side, and write build/bench.json
 	@$(RUN) with-engine .venv/bin/python -m pytest -q -s -o python_files='bench_*.py' tests/bench
 
-test: lint unit integration ## All tests
+test: lint unit e2e integration ## All tests
 
 lock: ## Resolve requirements.lock and app/requirements.lock anew
 	@$(RUN) lock

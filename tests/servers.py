@@ -48,8 +48,8 @@ def start(store: dict[str, str], port: int, log: Path) -> "subprocess.Popen[byte
 
 
 @contextmanager
-def serve(store: dict[str, str], log: Path) -> Iterator[str]:
-    port = free_port()
+def serve(store: dict[str, str], log: Path, port: int | None = None) -> Iterator[str]:
+    port = port or free_port()
     process = start(store, port, log)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}")

@@ -36,7 +36,10 @@ _BODY_BYTES: Final = 256 * 1024
 _WEB: Final = Path(coordinator.__file__).parent / "web"
 _PARTS: Final = (work, agents, events, reports, insights, admin)
 _HEADERS: Final = [
-    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'",
+    ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),

@@ -3,6 +3,7 @@ const STATES = ["blocked", "ready", "claimed", "completed", "failed", "cancelled
 const KEPT_EVENTS = 50;
 const CALM_MS = 500; // at most this often is everything asked again
 const RETRY_MS = 2000;
+const IDLE_MS = 10_000; // what changes without an event: ages, and what was measured
 
 const find = (id) => document.getElementById(id);
 const token = () => sessionStorage.getItem("token");
@@ -69,10 +70,61 @@ function opener(item) {
   return made;
 }
 
+// A chart each: its element, its series, and what the caption says of the newest value.
+const CHARTS = [
+  {
+    id: "throughput",
+    series: [["submitted", "--quiet"], ["claimed", "--mark"], ["completed", "--good"]],
+    values: (trend) => ["submitted", "claimed", "completed"].map((name) => trend[name].map((count) => (count * 60) / trend.span_seconds)),
+    now: ([, , completed]) => `${Math.round(completed.at(-1))} completed`,
+  },
+  { id: "latency", series: [["ms", "--mark"]], values: (trend) => [trend.p95_ms], now: ([ms]) => `${ms.findLast((one) => one !== null) ?? 0} ms` },
+  { id: "queue-age", series: [["s", "--bad"]], values: (trend) => [trend.oldest_ready_seconds], now: ([age]) => `${Math.round(age.at(-1))} s` },
+];
+const CHART_HEIGHT = 140;
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+const drawn = new Map();
+
+// A canvas does not know light-dark(): the colour as an element of the page has it.
+function colour(name) {
+  const probe = find("trend");
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.style.color = "";
+  return found;
+}
+
+function draw(trend) {
+  for (const chart of CHARTS) {
+    const values = chart.values(trend);
+    find(`${chart.id}-now`).textContent = chart.now(values);
+    if (!drawn.has(chart.id)) drawn.set(chart.id, plot(chart));
+    drawn.get(chart.id).setData([trend.starts, ...values]);
+  }
+}
+
+function plot(chart) {
+  const element = find(chart.id);
+  const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 } };
+  const options = {
+    width: element.clientWidth,
+    height: CHART_HEIGHT,
+    legend: { show: false },
+    axes: [{ ...axis, values: (_, times) => times.map(clock) }, { ...axis, size: 60 }],
+    scales: { y: { range: (_, __, high) => [0, Math.max(1, high)] } },
+    series: [{}, ...chart.series.map(([label, name]) => ({ label, stroke: () => colour(name), width: 2 }))],
+  };
+  const made = new uPlot(options, [[], ...chart.series.map(() => [])], element);
+  new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: CHART_HEIGHT })).observe(element);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => made.redraw());
+  return made;
+}
+
 async function refresh() {
-  const [health, { teams }, { items }, { agents }] = await Promise.all(
-    ["v1/health", "v1/reports/teams", "v1/work?count=20", "v1/agents"].map(get),
+  const [health, { teams }, { items }, { agents }, trend] = await Promise.all(
+    ["v1/health", "v1/reports/teams", "v1/work?count=20", "v1/agents", "v1/reports/trend"].map(get),
   );
+  draw(trend);
   find("score").textContent = health.score;
   find("parts").replaceChildren(
     ...health.parts.map((part) => row(part.name, `${part.value} ${part.unit}`, part.weight, part.score)),
@@ -158,6 +210,7 @@ async function start() {
     find("page").hidden = false;
     find("events").replaceChildren(...events.map(describe));
     await refresh();
+    setInterval(refreshSoon, IDLE_MS);
     follow();
   } catch (error) {
     report(error);
