@@ -2,7 +2,7 @@
 STACK ?= dev
 PYTHON ?= python3.11
 VENV := .venv/.made-of-$(firstword $(shell cat requirements.lock app/pyproject.toml | sha256sum))
-SCRIPTS := images/postgresql/start.sh .ci/run
+SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help

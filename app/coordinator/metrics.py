@@ -26,6 +26,10 @@ CLAIMED: Final = Counter("beamops_agent_work_claimed", "Claims given.", _WORK)
 COMPLETED: Final = Counter("beamops_agent_work_completed", "Work items completed.", _WORK)
 FAILED: Final = Counter("beamops_agent_work_failed", "Failures reported by agents.", _WORK)
 CONFLICTS: Final = Counter("beamops_agent_conflicts", "Claims and writes refused because another was first.", ["code"])
+_REQUESTS: Final = Histogram(
+    "coordinator_request_duration_seconds", "Requests: rate, errors by status, duration.",
+    ["method", "route", "status"], buckets=_SECONDS,
+)  # fmt: skip
 _DURATION: Final = Histogram(
     "beamops_agent_work_duration_seconds", "From claim to completion.", _WORK, buckets=_WORK_SECONDS
 )
@@ -35,6 +39,7 @@ _LATENCY: Final = Histogram(
 )  # fmt: skip
 
 
+WAITING: Final = Gauge("beamops_agent_waiting_claims", "Claims that wait for work at this replica.")
 INSIGHTS: Final = Counter("beamops_insights", "Insights asked for.", ["source", "outcome"])
 INSIGHT_TOKENS: Final = Counter("beamops_insight_tokens", "Tokens read and written by the model.", ["direction"])
 INSIGHT_COST: Final = Counter("beamops_insight_cost_dollars", "What the model has cost, by the configured prices.")
@@ -79,6 +84,7 @@ def count_completed(item: WorkItem) -> None:
 
 def count_request(scope: HTTPScope, status: int, seconds: float) -> None:
     """Count a request; one that chose to wait says nothing of how fast this is."""
+    _REQUESTS.labels(scope["method"], scope["path_template"] or "(none)", status).observe(seconds)
     WINDOW.requests += 1
     WINDOW.errors += status >= _SERVER_ERROR
     operation = scope["route_handler"].opt.get(OPERATION) if "route_handler" in scope else None

@@ -15,6 +15,8 @@ from coordinator.settings import Settings
 
 _log = structlog.get_logger()
 _GRACE_SECONDS = 10
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than agents pause between renewals, so that none meets a connection that is just being closed."""
 
 
 class _DrainingServer(uvicorn.Server):
@@ -63,7 +65,9 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     _log.info("starting", host=settings.host, port=settings.port, store=settings.database_url.partition(":")[0])
     _DrainingServer(config, lifecycle, settings.drain_seconds).run()

@@ -101,14 +101,10 @@ async def test_fifty_who_wait_for_ten_items_get_one_each(coordinators: list[str]
     assert sorted(given) == sorted(items)
 
 
-async def under_way(client: httpx.AsyncClient, url: str) -> float:
+async def waiting_claims(client: httpx.AsyncClient, url: str) -> float:
     metrics = (await client.get(f"{url}/metrics")).text
-    name = "coordinator_requests_in_progress{"
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in metrics.splitlines()
-        if line.startswith(name) and '"/v1/claims"' in line
-    )
+    (line,) = [line for line in metrics.splitlines() if line.startswith("beamops_agent_waiting_claims ")]
+    return float(line.split()[1])
 
 
 async def test_who_has_gone_while_waiting_is_given_nothing(coordinators: list[str]) -> None:
@@ -116,10 +112,10 @@ async def test_who_has_gone_while_waiting_is_given_nothing(coordinators: list[st
     async with httpx.AsyncClient(timeout=30) as client, asyncio.timeout(20):
         async with httpx.AsyncClient(timeout=30) as ghost:
             waiting = asyncio.create_task(ghost.post(f"{url}/v1/claims", json={"agent": "ghost", "wait_seconds": 30}))
-            while not await under_way(client, url):
+            while not await waiting_claims(client, url):
                 await asyncio.sleep(0.05)
             waiting.cancel()
-        while await under_way(client, url):
+        while await waiting_claims(client, url):
             await asyncio.sleep(0.05)
         item = (await client.post(f"{url}/v1/work", json=WORK)).json()["id"]
         answer = await client.post(f"{url}/v1/claims", json={"agent": "ada", "wait_seconds": 10})

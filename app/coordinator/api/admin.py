@@ -3,10 +3,11 @@
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
+from litestar.types import ASGIApp
 
 from coordinator import alerts, reports, webhooks
 from coordinator.access import Role
@@ -54,13 +55,13 @@ async def list_webhooks(state: State) -> Webhooks:
 
 
 @post("/webhooks/{id:str}/retry", opt=_OPERATOR, status_code=200)
-async def retry_webhook(request: Ask, id: FromPath[str], key: Key = None) -> Response[bytes]:  # noqa: A002
+async def retry_webhook(request: Ask, id: FromPath[str], key: Key = None) -> ASGIApp:  # noqa: A002
     """Try again at once a webhook that waits or was given up."""
     return await write(request, key, lambda transaction: webhooks.retry(transaction, id))
 
 
 @delete("/webhooks/{id:str}", opt=_OPERATOR, status_code=200)
-async def remove_webhook(request: Ask, id: FromPath[str], key: Key = None) -> Response[bytes]:  # noqa: A002
+async def remove_webhook(request: Ask, id: FromPath[str], key: Key = None) -> ASGIApp:  # noqa: A002
     """Tell a URL no more."""
     return await write(request, key, lambda transaction: webhooks.remove(transaction, id))
 

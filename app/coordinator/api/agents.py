@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
+from litestar.types import ASGIApp
 
 from coordinator import agents, locks
 from coordinator.access import Role
@@ -20,7 +21,7 @@ _LOCK: Final = {200: ResponseSpec(Lock, description="The lock as it is now")}
 
 
 @post("/agents", opt=_BY_AGENT, responses=_AGENT)
-async def register_agent(request: Ask, data: JSONBody[Registration], key: Key = None) -> Response[bytes]:
+async def register_agent(request: Ask, data: JSONBody[Registration], key: Key = None) -> ASGIApp:
     """Register an agent, or update what is known of it."""
     request.state.caller.speak_for(data.name)
     return await write(request, key, lambda transaction: agents.register(transaction, data))
@@ -39,47 +40,47 @@ async def get_agent(state: State, name: FromPath[str]) -> Agent:
 
 
 @post("/agents/{name:str}/renew", opt=_BY_AGENT, responses=_AGENT)
-async def renew_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+async def renew_agent(request: Ask, name: FromPath[str], key: Key = None) -> ASGIApp:
     """Say that an agent is there."""
     request.state.caller.speak_for(name)
     return await write(request, key, lambda transaction: agents.renew(transaction, name))
 
 
 @post("/agents/{name:str}/drain", opt=_BY_AGENT, responses=_AGENT)
-async def drain_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+async def drain_agent(request: Ask, name: FromPath[str], key: Key = None) -> ASGIApp:
     """Give an agent no more work."""
     request.state.caller.speak_for(name)
     return await write(request, key, lambda transaction: agents.drain(transaction, name))
 
 
 @post("/agents/{name:str}/activate", opt=_BY_AGENT, responses=_AGENT)
-async def activate_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+async def activate_agent(request: Ask, name: FromPath[str], key: Key = None) -> ASGIApp:
     """Give a draining or offline agent work again."""
     request.state.caller.speak_for(name)
     return await write(request, key, lambda transaction: agents.activate(transaction, name))
 
 
 @post("/agents/{name:str}/fail", opt=_BY_OPERATOR, responses=_AGENT)
-async def fail_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+async def fail_agent(request: Ask, name: FromPath[str], key: Key = None) -> ASGIApp:
     """Say that an agent is gone; what it held is ready again."""
     return await write(request, key, lambda transaction: agents.take_offline(transaction, name, "agent failed"))
 
 
 @delete("/agents/{name:str}", opt=_BY_OPERATOR, status_code=200)
-async def remove_agent(request: Ask, name: FromPath[str], key: Key = None) -> Response[bytes]:
+async def remove_agent(request: Ask, name: FromPath[str], key: Key = None) -> ASGIApp:
     """Forget an agent; what it held is ready again."""
     return await write(request, key, lambda transaction: agents.remove(transaction, name))
 
 
 @post("/locks/{name:str}", opt=_BY_AGENT, responses=_LOCK)
-async def take_lock(request: Ask, name: FromPath[str], data: JSONBody[LockRequest], key: Key = None) -> Response[bytes]:
+async def take_lock(request: Ask, name: FromPath[str], data: JSONBody[LockRequest], key: Key = None) -> ASGIApp:
     """Take a named lock."""
     request.state.caller.speak_for(data.agent)
     return await write(request, key, lambda transaction: locks.take(transaction, name, data))
 
 
 @post("/locks/{name:str}/renew", opt=_BY_AGENT, responses=_LOCK)
-async def renew_lock(request: Ask, name: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
+async def renew_lock(request: Ask, name: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> ASGIApp:
     """Extend a lock's lease."""
 
     async def change(transaction: Transaction) -> Lock:
@@ -90,7 +91,7 @@ async def renew_lock(request: Ask, name: FromPath[str], data: JSONBody[Renewal],
 
 
 @post("/locks/{name:str}/release", opt=_BY_AGENT, status_code=200)
-async def free_lock(request: Ask, name: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
+async def free_lock(request: Ask, name: FromPath[str], data: JSONBody[Release], key: Key = None) -> ASGIApp:
     """Let go of a lock."""
 
     async def change(transaction: Transaction) -> None:

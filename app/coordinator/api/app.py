@@ -15,9 +15,9 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import coordinator
 from coordinator import __version__, telemetry, webhooks
@@ -95,9 +95,10 @@ def add_headers(app: ASGIApp, lifecycle: Lifecycle) -> ASGIApp:
     return headed
 
 
-class _Metrics(PrometheusController):
-    path = METRICS_PATH
-    include_in_schema = False
+@get(METRICS_PATH, include_in_schema=False, sync_to_thread=True)
+def tell_metrics() -> Response[bytes]:
+    """All metrics of this process, as Prometheus reads them."""
+    return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
@@ -125,7 +126,6 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             await app.state.adviser.close()
             await store.close()
 
-    requests = PrometheusConfig(app_name="coordinator", prefix="coordinator", group_path=True)
     return Litestar(
         route_handlers=[
             Router(
@@ -144,11 +144,11 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             mcp.mount(),
             live,
             ready,
-            _Metrics,
+            tell_metrics,
         ],
         lifespan=[run_beside],
         state=State({"lifecycle": lifecycle, "settings": settings, "gate": Gate(settings)}),
-        middleware=[telemetry.observe, requests.middleware],
+        middleware=[telemetry.observe],
         exception_handlers={
             CoordinatorError: problems.refuse,
             HTTPException: problems.reject,

@@ -5,10 +5,12 @@ import time
 from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
 
 from coordinator import metrics, telemetry, work
 from coordinator.access import Role
@@ -55,7 +57,7 @@ def _as(operation: str) -> dict[str, Any]:
     opt=_as("submit"),
     responses={201: ResponseSpec(WorkItem, description="The new work item")},
 )
-async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None) -> Response[bytes]:
+async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None) -> ASGIApp:
     """Submit a work item."""
     answer = await request.app.state.writes.submit(await identify(request, key), data, telemetry.current_trace_id())
     return respond(answer, 201)
@@ -67,7 +69,7 @@ async def submit_work(request: Ask, data: JSONBody[Submission], key: Key = None)
     request_max_body_size=_BATCH_BODY_BYTES,
     responses={201: ResponseSpec(WorkItems, description="The new work items")},
 )
-async def submit_batch(request: Ask, data: JSONBody[Batch], key: Key = None) -> Response[bytes]:
+async def submit_batch(request: Ask, data: JSONBody[Batch], key: Key = None) -> ASGIApp:
     """Submit up to 100 work items, all or none; they may depend on each other by `#<ref>`."""
     trace = telemetry.current_trace_id()
 
@@ -115,7 +117,7 @@ async def get_history(state: State, item: FromPath[str]) -> Events:
     opt=_as("claim"),
     responses={200: ResponseSpec(Claims, description="What was given")},
 )
-async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None) -> Response[bytes]:
+async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None) -> ASGIApp:
     """Claim one work item by id, or up to `count` by filter; with `wait_seconds`, as soon as there is something."""
     state = request.app.state
     request.state.caller.speak_for(data.agent)
@@ -127,8 +129,10 @@ async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None
             answer = await state.writes.claim(once, data, patient=patient)
         except NothingYetError:
             request.scope["state"]["waited"] = True
-            if await _leaves(request, state.waiters.wait(data, end - time.monotonic())):
-                return Response(b"", status_code=499)
+            with metrics.WAITING.track_inprogress():
+                left = await _leaves(request, state.waiters.wait(data, end - time.monotonic()))
+            if left:
+                return ASGIResponse(body=b"", status_code=499)
         else:
             for claim in answer.value.claims if answer.value else ():
                 metrics.count(metrics.CLAIMED, claim.item)
@@ -149,16 +153,14 @@ async def _leaves(request: Ask, waiting: Awaitable[None]) -> bool:
 
 
 @post("/work/{item:str}/renew", opt=_as("renew"), responses=_CLAIM)
-async def renew_work(request: Ask, item: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> Response[bytes]:
+async def renew_work(request: Ask, item: FromPath[str], data: JSONBody[Renewal], key: Key = None) -> ASGIApp:
     """Extend a lease, and note progress."""
     held = Held(item, data, request.state.caller.agent)
     return respond(await request.app.state.writes.renew(await identify(request, key), held))
 
 
 @post("/work/{item:str}/complete", opt=_as("complete"), responses=_ITEM)
-async def complete_work(
-    request: Ask, item: FromPath[str], data: JSONBody[Completion], key: Key = None
-) -> Response[bytes]:
+async def complete_work(request: Ask, item: FromPath[str], data: JSONBody[Completion], key: Key = None) -> ASGIApp:
     """Finish a work item."""
     held = Held(item, data, request.state.caller.agent)
     answer = await request.app.state.writes.complete(await identify(request, key), held)
@@ -168,7 +170,7 @@ async def complete_work(
 
 
 @post("/work/{item:str}/fail", opt=_as("fail"), responses=_ITEM)
-async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], key: Key = None) -> Response[bytes]:
+async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], key: Key = None) -> ASGIApp:
     """Say that the work could not be done: ready again after a while, or failed."""
     held = Held(item, data, request.state.caller.agent)
     answer = await request.app.state.writes.alone(
@@ -180,38 +182,32 @@ async def fail_work(request: Ask, item: FromPath[str], data: JSONBody[Failure], 
 
 
 @post("/work/{item:str}/release", opt=_as("release"), responses=_ITEM)
-async def release_work(request: Ask, item: FromPath[str], data: JSONBody[Release], key: Key = None) -> Response[bytes]:
+async def release_work(request: Ask, item: FromPath[str], data: JSONBody[Release], key: Key = None) -> ASGIApp:
     """Give a work item back undone."""
     held = Held(item, data, request.state.caller.agent)
     return await write(request, key, lambda transaction: work.release(transaction, held))
 
 
 @post("/work/{item:str}/cancel", opt=_OPERATOR, responses=_ITEM)
-async def cancel_work(
-    request: Ask, item: FromPath[str], data: JSONBody[Cancellation], key: Key = None
-) -> Response[bytes]:
+async def cancel_work(request: Ask, item: FromPath[str], data: JSONBody[Cancellation], key: Key = None) -> ASGIApp:
     """Say that work is not to be done any more."""
     return await write(request, key, lambda transaction: work.cancel(transaction, item, data))
 
 
 @post("/work/{item:str}/retry", opt=_OPERATOR, responses=_ITEM, status_code=200)
-async def retry_work(request: Ask, item: FromPath[str], key: Key = None) -> Response[bytes]:
+async def retry_work(request: Ask, item: FromPath[str], key: Key = None) -> ASGIApp:
     """Make failed or cancelled work ready again."""
     return await write(request, key, lambda transaction: work.retry(transaction, item))
 
 
 @post("/work/{item:str}/reassign", opt=_OPERATOR, responses=_CLAIM)
-async def reassign_work(
-    request: Ask, item: FromPath[str], data: JSONBody[Reassignment], key: Key = None
-) -> Response[bytes]:
+async def reassign_work(request: Ask, item: FromPath[str], data: JSONBody[Reassignment], key: Key = None) -> ASGIApp:
     """Give a work item to another agent."""
     return await write(request, key, lambda transaction: work.reassign(transaction, item, data))
 
 
 @post("/work/{item:str}/dependencies", opt=_AGENT, responses=_ITEM)
-async def add_dependencies(
-    request: Ask, item: FromPath[str], data: JSONBody[Dependencies], key: Key = None
-) -> Response[bytes]:
+async def add_dependencies(request: Ask, item: FromPath[str], data: JSONBody[Dependencies], key: Key = None) -> ASGIApp:
     """Make a work item that nobody has claimed wait for others too."""
     return await write(request, key, lambda transaction: work.add_dependencies(transaction, item, data.depends_on))
 

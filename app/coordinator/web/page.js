@@ -51,7 +51,15 @@ function ago(time) {
 function describe(event) {
   const made = document.createElement("li");
   const what = [event.kind.replaceAll("_", " "), event.agent && `by ${event.agent}`, event.data.reason];
-  made.textContent = `${new Date(event.at).toLocaleTimeString()}  ${what.filter(Boolean).join(" · ")}`;
+  const time = new Date(event.at).toLocaleTimeString([], { hour12: false });
+  made.textContent = `${time}  ${what.filter(Boolean).join(" · ")}`;
+  return made;
+}
+
+// In the feed, where an event stands among those of other items, it leads to its own.
+function link(event) {
+  const made = describe(event);
+  if (event.item) made.append(" · ", opener({ id: event.item, title: `…${event.item.slice(-8)}` }));
   return made;
 }
 
@@ -180,7 +188,7 @@ async function follow() {
 
 function tell(event) {
   const list = find("events");
-  list.prepend(describe(event));
+  list.prepend(link(event));
   while (list.children.length > KEPT_EVENTS) list.lastChild.remove();
   refreshSoon();
 }
@@ -208,7 +216,7 @@ async function start() {
     const { events } = await get("v1/events?count=20");
     find("sign-in").hidden = true;
     find("page").hidden = false;
-    find("events").replaceChildren(...events.map(describe));
+    find("events").replaceChildren(...events.map(link));
     await refresh();
     setInterval(refreshSoon, IDLE_MS);
     follow();

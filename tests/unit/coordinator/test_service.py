@@ -23,7 +23,7 @@ async def test_a_ready_coordinator_is_alive_and_measured(client: httpx.AsyncClie
     await client.post("/v1/claims", json={"agent": "ada"})
     metrics = (await client.get(contract.METRICS_PATH)).text
     assert 'beamops_agent_work_claimed_total{priority="medium",team="",work_type="build"}' in metrics
-    assert 'path="/v1/claims"' in metrics
+    assert 'coordinator_request_duration_seconds_count{method="POST",route="/v1/claims",status="200"}' in metrics
 
 
 async def test_a_draining_coordinator_is_alive_but_not_ready(client: httpx.AsyncClient, lifecycle: Lifecycle) -> None:
