@@ -1,13 +1,17 @@
 """Processes killed by SIGKILL at any moment: no item is lost, none is done twice, no event is missing."""
 
 import asyncio
+import json
 import os
 import random
 import secrets
 import signal
+import subprocess
+import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +21,11 @@ import pytest
 
 from tests.servers import free_port, migrate, start, wait_until_ready
 
-ITEMS = 300
-CLAIMERS = 30
-KILLS = 6
+ROOT = Path(__file__).parents[2]
+ITEMS = 5_000
+CLAIMERS = 100
+PROCESSES = 10
+KILLS = 8
 
 
 @dataclass
@@ -70,53 +76,92 @@ async def insist(client: httpx.AsyncClient, urls: list[str], path: str, body: di
         await asyncio.sleep(0.1)
 
 
-async def test_every_item_is_completed_exactly_once_whoever_is_killed(killed: list[Coordinator]) -> None:
+def start_claimers(number: int, folder: Path, urls: list[str]) -> "subprocess.Popen[bytes]":
+    words = [f"p{number}", str(CLAIMERS // PROCESSES), str(folder / f"acknowledged-{number}"), *urls]
+    return subprocess.Popen([sys.executable, "-m", "tests.claimers", *words], cwd=ROOT)
+
+
+async def read_all_events(client: httpx.AsyncClient, url: str, count: int) -> list[dict[str, Any]]:
+    """Every event from the first on, from the stream."""
+    found: list[dict[str, Any]] = []
+    async with client.stream("GET", f"{url}/v1/events/stream", headers={"Last-Event-ID": "0-0"}) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data:") and line[5:].strip():
+                found.append(json.loads(line[5:]))
+                if sum(event["kind"] == "completed" for event in found) == count:
+                    break
+    return found
+
+
+def check_histories(events: list[dict[str, Any]], folder: Path) -> None:
+    """Every item once from submission to completion, every token once, and what was acknowledged is so."""
+    histories: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in sorted((event for event in events if event["item"]), key=lambda event: int(event["id"].split("-")[1])):
+        histories[event["item"]].append(event)
+    assert len(histories) == ITEMS
+    finished = {}
+    for identity, history in histories.items():
+        kinds = [event["kind"] for event in history]
+        assert kinds[0] == "submitted" and kinds[-1] == "completed" and kinds.count("completed") == 1, kinds
+        tokens = [event["data"]["token"] for event in history if event["kind"] == "claimed"]
+        assert tokens == list(range(1, len(tokens) + 1)), "a claim without its event, or a token given twice"
+        finished[identity] = history[-1]["data"]["token"]
+        assert finished[identity] == tokens[-1], "completed with a token that was not the newest"
+    said = Counter(line for file in folder.glob("acknowledged-*") for line in file.read_text().splitlines())
+    assert set(said.values()) == {1}, "a completion was acknowledged twice"
+    for item, _, token in (line.partition(" ") for line in said):
+        assert finished[item] == int(token), "an acknowledged completion is not there"
+    print(f"{ITEMS} items, {sum(map(len, histories.values()))} events, {KILLS} coordinators killed")
+
+
+async def test_every_item_is_completed_exactly_once_whoever_is_killed(
+    killed: list[Coordinator], tmp_path: Path
+) -> None:
     seed = int(os.environ.get("SEED", secrets.randbits(32)))
     print(f"SEED={seed}")
     chance = random.Random(seed)
     urls = [one.url for one in killed]
-    completed: Counter[str] = Counter()
-    given: set[tuple[str, int]] = set()
+    claimers = [start_claimers(number, tmp_path, urls) for number in range(PROCESSES)]
+    killings = 0
 
-    async def work(client: httpx.AsyncClient, agent: str) -> None:
-        while len(completed) < ITEMS:
-            request = {"agent": agent, "count": 2, "lease_seconds": 2, "wait_seconds": 1}
-            claims = (await insist(client, urls, "claims", request)).json()["claims"]
-            for claim in claims:
-                item, token = claim["item"]["id"], claim["token"]
-                assert (item, token) not in given, f"{item} was given twice with token {token}"
-                given.add((item, token))
-                if chance.random() < 0.1:
-                    continue  # this agent dies with the item in its hands
-                done = await insist(client, urls, f"work/{item}/complete", {"token": token})
-                if done.status_code == 200:
-                    completed[item] += 1
-                else:
-                    assert done.json()["code"] == "lease_lost", done.text
+    async def left(client: httpx.AsyncClient) -> int:
+        # All replicas may be away at this moment.
+        with suppress(httpx.TransportError):
+            answer = await client.get(f"{urls[0]}/v1/reports/teams")
+            if answer.status_code == 200:
+                (team,) = answer.json()["teams"]
+                return ITEMS - int(team["items"].get("completed", 0))
+        return ITEMS
 
-    async def kill() -> None:
-        for _ in range(KILLS):
-            await asyncio.sleep(chance.uniform(0.2, 1.0))
-            victim = chance.choice(killed)
-            await asyncio.to_thread(victim.kill)
-            victim.start()
-
-    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=100)) as client:
-        item = {"type": "build", "title": "x", "max_attempts": 100}
-        for _ in range(ITEMS // 100):
-            await insist(client, urls, "work/batch", {"items": [item] * 100})
-        killing = asyncio.create_task(kill())
-        await asyncio.gather(*(work(client, f"agent-{number}") for number in range(CLAIMERS)))
-        await killing
-        await asyncio.to_thread(wait_until_ready, urls[0])
-        assert set(completed.values()) == {1}
-        assert len(completed) == ITEMS
-        for item_id in chance.sample(sorted(completed), 20):
-            history = (await client.get(f"{urls[0]}/v1/work/{item_id}/history")).json()["events"]
-            kinds = [event["kind"] for event in history]
-            assert kinds[0] == "submitted" and kinds[-1] == "completed" and kinds.count("completed") == 1
-            claimed = [event["data"]["token"] for event in history if event["kind"] == "claimed"]
-            assert claimed == list(range(1, len(claimed) + 1)), "a claim without its event"
+    try:
+        async with httpx.AsyncClient(timeout=30) as client:
+            item = {"type": "build", "title": "x", "max_attempts": 100, "team": "a"}
+            for _ in range(ITEMS // 100):
+                await insist(client, urls, "work/batch", {"items": [item] * 100})
+            end = time.monotonic() + 180
+            while waiting := await left(client):
+                assert time.monotonic() < end, f"{waiting} items are not done after three minutes"
+                await asyncio.sleep(chance.uniform(0.2, 0.6))
+                if killings < KILLS:
+                    # In turns, so that the one that reaps is among the killed.
+                    killings += 1
+                    victim = killed[killings % len(killed)]
+                    await asyncio.to_thread(victim.kill)
+                    victim.start()
+                number = chance.randrange(PROCESSES)
+                if killings < KILLS or claimers[number].poll() is not None:
+                    claimers[number].kill()
+                    await asyncio.to_thread(claimers[number].wait)
+                    claimers[number] = start_claimers(number, tmp_path, urls)
+            for one in killed:
+                await asyncio.to_thread(wait_until_ready, one.url)
+            events = await read_all_events(client, urls[-1], ITEMS)
+    finally:
+        for process in claimers:
+            process.kill()
+            process.wait()
+    assert killings == KILLS
+    check_histories(events, tmp_path)
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)

@@ -12,7 +12,7 @@ INSERT INTO agent (id, name, skills, status, registered_at, last_seen_at)
 VALUES (:id, :name, '[]', 'active', now_ms(), now_ms())
 ON CONFLICT (name) DO UPDATE
 SET last_seen_at = now_ms(), status = CASE WHEN agent.status = 'offline' THEN 'active' ELSE agent.status END
-WHERE agent.last_seen_at < now_ms() - 1000;
+WHERE agent.last_seen_at < now_ms() - 1000 OR agent.last_seen_at > now_ms();
 
 -- name: hold_agents
 -- Held until the end of the transaction, so that two claims of one agent cannot both fit its capacity.

@@ -1,7 +1,8 @@
 -- One text for both stores. What SQL has no common word for is a function of each: now_ms() is the store's
 -- clock, has_skills(required, offered) compares two JSON lists, json_each(list) has a row a value. /*lock*/
 -- becomes FOR UPDATE SKIP LOCKED and /*wait*/ FOR UPDATE where rows can be locked.
--- Times are milliseconds since 1970.
+-- Times are milliseconds since 1970. A clock may be set back: what is ready, or a lease's end, further away than is
+-- ever asked for (a pause of 300,000 ms, a lease of 3,600,000) was written by the clock as it was, and counts as past.
 
 -- name: schema_version$
 SELECT version_num FROM alembic_version;
@@ -38,12 +39,12 @@ LIMIT :count;
 
 -- name: list_ready
 -- What somebody who waits for work could have now, the most urgent first.
-SELECT id, team, type, skills FROM work_item WHERE status = 'ready' AND ready_at <= now_ms() ORDER BY rank LIMIT :count;
+SELECT id, team, type, skills FROM work_item WHERE status = 'ready' AND (ready_at <= now_ms() OR ready_at > now_ms() + 300000) ORDER BY rank LIMIT :count;
 
 -- name: expire_leases
 -- Takes back what was not renewed in time: ready again, or failed once its attempts are used up.
 WITH expired AS MATERIALIZED (
-    SELECT id, agent FROM work_item WHERE status = 'claimed' AND lease_expires_at <= now_ms()
+    SELECT id, agent FROM work_item WHERE status = 'claimed' AND (lease_expires_at <= now_ms() OR lease_expires_at > now_ms() + 3600000)
     ORDER BY lease_expires_at LIMIT 100 /*lock*/
 )
 UPDATE work_item
@@ -57,7 +58,7 @@ RETURNING *;
 -- Picked and taken in one statement: a row that another claim has locked is passed over, never waited for.
 WITH picked AS MATERIALIZED (
     SELECT id FROM work_item
-    WHERE status = 'ready' AND ready_at <= now_ms()
+    WHERE status = 'ready' AND (ready_at <= now_ms() OR ready_at > now_ms() + 300000)
       AND (CAST(:team AS TEXT) IS NULL OR team = :team)
       AND (CAST(:type AS TEXT) IS NULL OR type = :type)
       AND (CAST(:skills AS TEXT) IS NULL OR has_skills(skills, CAST(:skills AS TEXT)))
@@ -73,7 +74,7 @@ RETURNING *;
 UPDATE work_item
 SET status = 'claimed', agent = :agent, token = token + 1, attempt = attempt + 1, progress = 0,
     claimed_at = now_ms(), lease_expires_at = now_ms() + CAST(:lease_ms AS BIGINT)
-WHERE id = :id AND status = 'ready' AND ready_at <= now_ms()
+WHERE id = :id AND status = 'ready' AND (ready_at <= now_ms() OR ready_at > now_ms() + 300000)
 RETURNING *;
 
 -- name: renew_lease^
