@@ -24,7 +24,11 @@ class Answer:
 class Asked:
     path: str
     headers: dict[str, str]
-    body: str
+    raw: bytes
+
+    @property
+    def body(self) -> str:
+        return self.raw.decode()
 
 
 class Receiver:
@@ -37,8 +41,8 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"])).decode()
-                receiver.asked.append(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                raw = self.rfile.read(int(self.headers["content-length"]))
+                receiver.asked.append(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, raw))
                 answer = receiver._next()
                 time.sleep(answer.seconds)
                 content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()

@@ -45,6 +45,8 @@ def configure_traces() -> None:
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
+    # A collector that is lost must not hold the end of this process up for the usual ten seconds.
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
