@@ -9,7 +9,7 @@ RUN := .venv/bin/python -m cli
 .PHONY: help up preview down status logs images docs lint unit integration e2e bench test lock
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 up: $(VENV) ## Deploy a stack: everything it needs is set up first
 	@$(RUN) up --stack $(STACK)
@@ -40,8 +40,9 @@ lint: $(VENV) ## Style, types, dependencies between modules, shell scripts, docu
 	@.venv/bin/shellcheck $(SCRIPTS) && echo "✓ shellcheck"
 	@.venv/bin/python -m pytest -q tests/unit/test_documents.py
 
-unit: $(VENV) ## Tests that need nothing
-	@.venv/bin/python -m pytest -q tests/unit
+unit: $(VENV) ## Tests that need nothing; measures how much of the coordinator they reach
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@.venv/bin/python -m pytest -q -n auto --dist loadfile --cov --cov-report=term tests/unit
 
 integration: $(VENV) ## Tests on a real engine, which is started when it is missing, and then stopped again
 	@$(RUN) with-engine .venv/bin/python -m pytest -q tests/integration

@@ -119,6 +119,7 @@ class Distribution(Chapter):
             | {
                 contract.HOST: "0.0.0.0",  # noqa: S104 - the networks decide who reaches it
                 contract.TRUST_NETWORK: "true",
+                contract.REPLICAS: str(settings.replicas),
                 contract.DRAIN_SECONDS: str(settings.drain_seconds),
             },
             secrets=[self._password()],

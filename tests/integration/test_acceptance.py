@@ -162,7 +162,7 @@ work release {item} --token {token}
 work claim --agent ada --recommended --json
 work fail {item} --token {token} --reason broken --no-retry
 work retry {item}
-work reassign {item} bob
+work reassign {item} --agent bob
 work submit docs Other --json
 work depend {other} {item}
 work cancel {other}

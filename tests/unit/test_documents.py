@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from coordinator import errors
 from coordinator.cli import app
+from coordinator.settings import Settings
 from typer.main import get_command
 
 from components.reference import render_page, render_schema
@@ -30,15 +31,16 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+    targets = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z0-9-]+)", page.read_text()))
     assert named <= targets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_coordinator_command_that_is_shown_exists(page: Path) -> None:
     command = get_command(app)
-    for shown in re.findall(r"\bcoordinator ((?:work|agent) [a-z]+|serve|migrate)\b", page.read_text()):
+    groups = "work|agent|team|lock|report|insight|event|admin"
+    for shown in re.findall(rf"\bcoordinator ((?:{groups}) [a-z-]+|serve|migrate|dashboard|help)\b", page.read_text()):
         found = command
         for word in shown.split():
             found = found.commands[word]  # type: ignore[attr-defined]
@@ -48,3 +50,17 @@ def test_every_error_code_is_explained() -> None:
     page = (ROOT / "docs" / "coordinator.md").read_text()
     codes = {kind.code for kind in vars(errors).values() if hasattr(kind, "code")}
     assert {code for code in codes if f"`{code}`" not in page} == set()
+
+
+def test_every_setting_of_the_coordinator_is_explained() -> None:
+    page = (ROOT / "docs" / "coordinator.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert f"| `COORDINATOR_{name.upper()}` |" in page and str(field.description) in page, name
+
+
+def test_every_metric_of_the_coordinator_is_explained() -> None:
+    page = (ROOT / "docs" / "coordinator.md").read_text()
+    written = (ROOT / "app" / "coordinator" / "metrics.py").read_text()
+    for name in set(re.findall(r'"((?:beamops|coordinator)_[a-z_]+)"', written)):
+        short = name.removeprefix("beamops_agent_work")
+        assert name in page or f"`…{short}" in page, name

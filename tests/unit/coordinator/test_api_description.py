@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from tests.servers import migrate, serve
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "10"))
 """Requests a route, of each kind of caller."""
 
 
@@ -83,4 +83,4 @@ def test_no_request_meets_a_fault_of_ours(caller: tuple[str, dict[str, str]]) ->
 
         check()
     print(f"{sum(answered.values())} requests: {dict(sorted(answered.items()))}")
-    assert sum(answered.values()) > 10 * len(description["paths"])
+    assert sum(answered.values()) > 5 * len(description["paths"])
