@@ -41,7 +41,7 @@ _TEMPLATE: Final = Template("""\
 global
     log stdout format raw local0 notice
     maxconn 4000
-    hard-stop-after 25s
+    hard-stop-after 5s
 
 defaults
     mode http

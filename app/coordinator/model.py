@@ -21,10 +21,15 @@ FAILURES_MAX: Final = 40
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]*$")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 LeaseSeconds = Annotated[int, Meta(ge=1, le=3600)]
-Token = Annotated[int, Meta(ge=1, le=2**53)]
+Token = Annotated[int, Meta(ge=1, le=2**53, extra_json_schema={"examples": [1]})]
 Points = Annotated[int, Meta(ge=0, le=1000)]
 Names = Annotated[list[Name], Meta(max_length=32)]
 Reason = Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+def _like(*examples: Any) -> Meta:
+    """Examples for the API's description and for tools' schemas."""
+    return Meta(extra_json_schema={"examples": list(examples)})
 
 
 class Priority(StrEnum):
@@ -74,15 +79,15 @@ class Submission(Struct, forbid_unknown_fields=True):
     In a batch `ref` names an item for the others: their `depends_on` and `parent` may say `#<ref>`.
     """
 
-    type: Name
-    title: Annotated[str, Meta(min_length=1, max_length=200)]
-    description: Annotated[str, Meta(max_length=10_000)] = ""
+    type: Annotated[Name, _like("review")]
+    title: Annotated[str, Meta(min_length=1, max_length=200), _like("Review the parser")]
+    description: Annotated[str, Meta(max_length=10_000), _like("Look at the error paths above all.")] = ""
     priority: Priority = Priority.MEDIUM
-    team: Name | None = None
-    labels: Names = []
-    skills: Names = []
-    points: Points = 1
-    payload: Any = None
+    team: Annotated[Name | None, _like("platform")] = None
+    labels: Annotated[Names, _like(["parser"])] = []
+    skills: Annotated[Names, _like(["python"])] = []
+    points: Annotated[Points, _like(3)] = 1
+    payload: Annotated[Any, _like({"pull_request": 42})] = None
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
     depends_on: Annotated[list[Id], Meta(max_length=100)] = []
     parent: Id | None = None
@@ -104,11 +109,11 @@ class ClaimRequest(Struct, forbid_unknown_fields=True):
     With `wait_seconds` the answer comes as soon as there is something, at the latest then.
     """
 
-    agent: Name
+    agent: Annotated[Name, _like("ada")]
     id: Id | None = None
-    team: Name | None = None
-    type: Name | None = None
-    skills: Names | None = None
+    team: Annotated[Name | None, _like("platform")] = None
+    type: Annotated[Name | None, _like("review")] = None
+    skills: Annotated[Names | None, _like(["python", "sql"])] = None
     count: Annotated[int, Meta(ge=1, le=BATCH_MAX)] = 1
     lease_seconds: LeaseSeconds = LEASE_SECONDS_DEFAULT
     wait_seconds: Annotated[int, Meta(ge=0, le=WAIT_SECONDS_MAX)] = 0
@@ -119,14 +124,14 @@ class Renewal(Struct, forbid_unknown_fields=True):
 
     token: Token
     lease_seconds: LeaseSeconds = LEASE_SECONDS_DEFAULT
-    progress: Annotated[int, Meta(ge=0, le=100)] | None = None
+    progress: Annotated[Annotated[int, Meta(ge=0, le=100)] | None, _like(40)] = None
 
 
 class Completion(Struct, forbid_unknown_fields=True):
     """Proof of holding, and what came of the work; `points` corrects what was estimated."""
 
     token: Token
-    result: Any = None
+    result: Annotated[Any, _like({"tests": 12})] = None
     points: Points | None = None
 
     def __post_init__(self) -> None:
@@ -137,7 +142,7 @@ class Failure(Struct, forbid_unknown_fields=True):
     """Proof of holding, and why the work could not be done."""
 
     token: Token
-    reason: Reason
+    reason: Annotated[Reason, _like("the tests do not build")]
     retryable: bool = True
 
 
@@ -260,9 +265,9 @@ class Registration(Struct, forbid_unknown_fields=True):
     It is offline, and what it holds is given back, when nothing is heard of it for `ttl_seconds`.
     """
 
-    name: Name
-    team: Name | None = None
-    skills: Names = []
+    name: Annotated[Name, _like("ada")]
+    team: Annotated[Name | None, _like("platform")] = None
+    skills: Annotated[Names, _like(["python", "sql"])] = []
     capacity: Annotated[int, Meta(ge=1, le=1000)] = 1
     ttl_seconds: Annotated[int, Meta(ge=5, le=86_400)] = 300
 

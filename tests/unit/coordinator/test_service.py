@@ -105,3 +105,10 @@ async def test_the_page_is_served_and_nothing_beside_it(client: httpx.AsyncClien
     for part in ("style.css", "page.js"):
         assert (await client.get(f"/{part}")).status_code == 200, part
     assert (await client.get("/../settings.py")).status_code == 404
+
+
+async def test_the_description_shows_examples_of_what_agents_send(client: httpx.AsyncClient) -> None:
+    schemas = (await client.get("/schema/openapi.json")).json()["components"]["schemas"]
+    for name in ("Submission", "ClaimRequest", "Renewal", "Completion", "Failure", "Release", "Registration"):
+        fields = schemas[name]["properties"]
+        assert all("examples" in fields[field] for field in schemas[name]["required"]), name
