@@ -2,7 +2,7 @@
 STACK ?= dev
 PYTHON ?= python3.11
 VENV := .venv/.made-of-$(firstword $(shell cat requirements.lock app/pyproject.toml | sha256sum))
-SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh
+SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh components/aws/node.sh
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
@@ -37,7 +37,7 @@ lint: $(VENV) ## Style, types, dependencies between modules, shell scripts, docu
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && echo "✓ ruff"
 	@.venv/bin/mypy --no-error-summary && echo "✓ mypy"
 	@.venv/bin/lint-imports --no-logo >build/imports.txt || { cat build/imports.txt; exit 1; }; echo "✓ import-linter"
-	@.venv/bin/shellcheck $(SCRIPTS) && echo "✓ shellcheck"
+	@.venv/bin/shellcheck -s sh $(SCRIPTS) && echo "✓ shellcheck"
 	@.venv/bin/python -m pytest -q tests/unit/test_documents.py
 
 unit: $(VENV) ## Tests that need nothing; measures how much of the coordinator they reach
@@ -47,8 +47,8 @@ unit: $(VENV) ## Tests that need nothing; measures how much of the coordinator t
 integration: $(VENV) ## Tests on a real engine, which is started when it is missing, and then stopped again
 	@$(RUN) with-engine .venv/bin/python -m pytest -q tests/integration
 
-e2e: $(VENV) ## Tests in a real browser, which is installed when it is missing
-	@.venv/bin/python -m pytest -q tests/e2e
+e2e: $(VENV) ## Tests in a real browser, installed when it is missing, and on five engines in network namespaces
+	@$(RUN) with-engine .venv/bin/python -m pytest -q tests/e2e
 
 bench: $(VENV) ## Measure, side by side, and write build/bench.json
 	@$(RUN) with-engine .venv/bin/python -m pytest -q -s -o python_files='bench_*.py' tests/bench

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, TypeVar
 
 import pulumi
 
-from components.naming import Names
+from components.naming import CHAPTER_TAG, Names
 
 _L = TypeVar("_L")
 
@@ -27,6 +27,10 @@ class Chapter(pulumi.ComponentResource):
     def label(self, kind: Callable[..., _L], **more: pulumi.Input[str]) -> list[_L]:
         """The labels of what this chapter makes, and further ones, as arguments of that kind."""
         return [kind(label=name, value=value) for name, value in {**self.labels, **more}.items()]
+
+    def tags(self, part: str) -> dict[str, str]:
+        """Tags of what this chapter makes on AWS, beside those that the provider puts on everything."""
+        return {"Name": self.names.of(part), CHAPTER_TAG: type(self).__name__.lower()}
 
     def options(self, **values: Any) -> pulumi.ResourceOptions:
         """Options of a child."""

@@ -8,6 +8,7 @@ from typing import Final
 
 STACK_LABEL: Final = "beamops.stack"
 CHAPTER_LABEL: Final = "beamops.chapter"
+CHAPTER_TAG: Final = "beamops:chapter"
 
 
 @dataclass(frozen=True)

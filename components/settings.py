@@ -11,12 +11,16 @@ from enum import StrEnum
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
+
+from components.aws.settings import AutoscalingSettings, Model, NetworkSettings, PipelineSettings, ProductionSettings
 
 NAMESPACE: Final = "beamops"
 IMAGES_VARIABLE: Final = "BEAMOPS_IMAGES"
-_PROVIDERS: Final = {"docker", "random", "pulumi"}
+_ONLY_DEV: Final = {"development"}
+_ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
+_PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
 
 class Environment(StrEnum):
@@ -35,11 +39,7 @@ class SettingsError(Exception):
         self.faults = faults
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class PlanSettings(_Model):
+class PlanSettings(Model):
     """Chapter 1: names, and what the engine must have to spare."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,19}$")] = Field(
@@ -48,10 +48,19 @@ class PlanSettings(_Model):
     reserved_memory_mib: int = Field(
         512, ge=0, description="Memory of the engine's machine that the plan must leave free, in MiB."
     )
+    owner: str = Field(
+        "platform", pattern=r"^[A-Za-z0-9@._-]{1,64}$", description="Tag of everything on AWS: whose it is."
+    )
+    monthly_budget_usd: int = Field(
+        500, ge=1, description="AWS budget of the stack; alerts at 80 % and when it is forecast."
+    )
+    alert_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = Field(
+        None, description="Who is told at 80 % of the budget, and when its end is forecast; prod must have it."
+    )
     free_disk_mib: int = Field(2048, ge=0, description="Disk that must be free where the engine keeps images, in MiB.")
 
 
-class ContainersSettings(_Model):
+class ContainersSettings(Model):
     """Chapter 3: where images come from."""
 
     source: Literal["pull", "build"] = Field(
@@ -61,7 +70,7 @@ class ContainersSettings(_Model):
     )
 
 
-class DevelopmentSettings(_Model):
+class DevelopmentSettings(Model):
     """Chapter 5: the local engine, and something to try."""
 
     engine: str | None = Field(
@@ -75,13 +84,13 @@ class DevelopmentSettings(_Model):
     example_work: bool = Field(default=True, description="Put a few work items into an empty store, to try things on.")
 
 
-class SecretsSettings(_Model):
+class SecretsSettings(Model):
     """Chapter 7: versions of generated secrets; a higher number makes a new secret and retires the old one."""
 
     database_password_version: int = Field(1, ge=1, description="Raise it to rotate the database password.")
 
 
-class CoordinatorSettings(_Model):
+class CoordinatorSettings(Model):
     """The coordinator's service."""
 
     replicas: int = Field(2, ge=1, le=12, description="Coordinators that serve at the same time.")
@@ -92,14 +101,14 @@ class CoordinatorSettings(_Model):
     )
 
 
-class DatabaseSettings(_Model):
+class DatabaseSettings(Model):
     """PostgreSQL's service."""
 
     memory_mib: int = Field(512, ge=256, le=65536, description="Memory limit of PostgreSQL, in MiB.")
     cpus: float = Field(1.0, gt=0, le=64, description="CPU limit of PostgreSQL, in cores.")
 
 
-class ProxySettings(_Model):
+class ProxySettings(Model):
     """The proxy's service."""
 
     port: int = Field(4000, ge=1024, le=65535, description="Port of each node on which the proxy listens.")
@@ -107,7 +116,7 @@ class ProxySettings(_Model):
     cpus: float = Field(0.5, gt=0, le=16, description="CPU limit of the proxy, in cores.")
 
 
-class DistributionSettings(_Model):
+class DistributionSettings(Model):
     """Chapter 9: what runs, how often and how large."""
 
     coordinator: CoordinatorSettings = Field(default_factory=CoordinatorSettings, description="The coordinator.")
@@ -115,14 +124,18 @@ class DistributionSettings(_Model):
     proxy: ProxySettings = Field(default_factory=ProxySettings, description="The proxy.")
 
 
-class Settings(_Model):
+class Settings(Model):
     """A whole stack file: one key a chapter, each written `beamops:<chapter>`."""
 
     plan: PlanSettings = Field(default_factory=PlanSettings, description="Names and budget.")
+    network: NetworkSettings = Field(default_factory=NetworkSettings, description="VPC, in staging and prod.")
     containers: ContainersSettings = Field(default_factory=ContainersSettings, description="Images.")
+    pipeline: PipelineSettings = Field(default_factory=PipelineSettings, description="GitHub, in staging and prod.")
     development: DevelopmentSettings = Field(default_factory=DevelopmentSettings, description="The local engine.")
+    production: ProductionSettings = Field(default_factory=ProductionSettings, description="Machines, on AWS.")
     secrets: SecretsSettings = Field(default_factory=SecretsSettings, description="Versions of secrets.")
     distribution: DistributionSettings = Field(default_factory=DistributionSettings, description="Services.")
+    autoscaling: AutoscalingSettings = Field(default_factory=AutoscalingSettings, description="Nodes, on AWS.")
 
 
 def read_environment(stack: str) -> Environment:
@@ -157,15 +170,52 @@ def read_settings(stack: str, config: Mapping[str, str]) -> Settings:
             given[name] = _parse(value)
         elif namespace not in _PROVIDERS:
             faults.append(f"{file}: {key}: unknown namespace {namespace!r}; settings are written {NAMESPACE}:<chapter>")
+    absent = _ONLY_AWS if stack == Environment.DEV else _ONLY_DEV
+    faults += [f"{file}: {NAMESPACE}:{name}: {stack} has no such chapter" for name in sorted(absent & set(given))]
     if IMAGES_VARIABLE in os.environ and isinstance(given.setdefault("containers", {}), dict):
         given["containers"] = {**given["containers"], "source": os.environ[IMAGES_VARIABLE]}
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
         faults += [f"{file}: {_describe(fault)}" for fault in error.errors()]
+    else:
+        faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_environment(stack, settings)]
     if faults:
         raise SettingsError(faults)
     return settings
+
+
+def _check_environment(stack: str, settings: Settings) -> list[str]:
+    """What an environment must have beyond what each value may be: one line a fault, from the key path on."""
+    faults = []
+    production, region = settings.production, settings.network.region
+    if stack != Environment.DEV:
+        arn = production.certificate_arn
+        if arn is not None and arn.split(":")[3] != region:
+            faults.append(
+                f"production.certificate_arn: the certificate is of {arn.split(':')[3]}, the stack of {region}"
+            )
+        if arn is None and (production.domain is None or production.hosted_zone is None):
+            faults.append("production.certificate_arn: not given; give it, or domain and hosted_zone to have one made")
+    if stack == Environment.PROD:
+        database = production.database
+        needs = {
+            "production.managers: given {0}, prod needs 3 at least, one a zone": (production.managers, 3),
+            "network.zones: given {0} zones, prod needs 3": (len(settings.network.zones), 3),
+            "production.database.backup_days: given {0}, prod needs 7 at least": (database.backup_days, 7),
+        }
+        faults += [fault.format(given) for fault, (given, least) in needs.items() if given < least]
+        if not database.deletion_protection:
+            faults.append("production.database.deletion_protection: given false, prod needs true")
+        if not database.multi_zone:
+            faults.append("production.database.multi_zone: given false, prod needs true")
+        if settings.plan.alert_email is None:
+            faults.append("plan.alert_email: not given; prod needs somebody who is told")
+    if production.managers > 1 and production.managers < len(settings.network.zones) and stack == Environment.PROD:
+        faults.append(
+            f"production.managers: given {production.managers}, fewer than the {len(settings.network.zones)} zones"
+        )
+    return faults
 
 
 def _parse(value: str) -> Any:

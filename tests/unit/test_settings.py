@@ -50,7 +50,8 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             {"plan": "beamops"},
             (
                 'Pulumi.dev.yaml: beamops:plan: given "beamops", '
-                "should be a group of keys: free_disk_mib, name, reserved_memory_mib"
+                "should be a group of keys: alert_email, free_disk_mib, "
+                "monthly_budget_usd, name, owner, reserved_memory_mib"
             ),
         ),
         (
@@ -61,7 +62,8 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             {"plans": {}},
             (
                 "Pulumi.dev.yaml: beamops:plans: unknown key; "
-                "allowed here: containers, development, distribution, plan, secrets"
+                "allowed here: autoscaling, containers, development, distribution, network, pipeline, plan, "
+                "production, secrets"
             ),
         ),
     ],
@@ -100,3 +102,7 @@ def test_a_stack_is_named_after_its_environment() -> None:
 def test_what_needs_aws_is_refused_until_it_is_there(stack: str) -> None:
     with pytest.raises(SettingsError, match="not yet, needs AWS"):
         read_environment(stack)
+
+
+def test_a_chapter_that_an_environment_does_not_have_is_refused() -> None:
+    assert faults(production={"managers": 3}) == ["Pulumi.dev.yaml: beamops:production: dev has no such chapter"]

@@ -1,0 +1,1 @@
+"""Chapters of staging and prod: what runs on AWS."""

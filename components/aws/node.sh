@@ -1,0 +1,205 @@
+# What a node of the swarm runs: at its start `join`, and then `keep` again and again. Shell, Docker and the AWS CLI alone.
+#
+# One swarm lives by a lease in DynamoDB, which any healthy manager renews. A manager that finds neither a swarm that it can
+# join nor a lease that is valid takes the lease, conditionally, and initialises the swarm: of twenty that try at once one
+# succeeds, and one that dies before it has published its tokens is succeeded when its lease ends.
+#
+# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, AWS_DEFAULT_REGION.
+set -u
+
+LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
+KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
+JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
+ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
+PORT=2377
+TABLE="$BEAMOPS_STACK-swarm"
+PARAMETERS="/$BEAMOPS_STACK/swarm"
+
+say() { echo "beamops node: $*"; }
+
+# Instance metadata by IMDSv2: a token first.
+metadata() {
+  token=$(curl -sf -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' http://169.254.169.254/latest/api/token) &&
+    curl -sf -m 5 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/meta-data/$1"
+}
+
+INSTANCE=${BEAMOPS_INSTANCE:-$(metadata instance-id)}
+ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
+
+now() { date +%s; }
+
+read_parameter() {
+  aws ssm get-parameter --name "$PARAMETERS/$1" --with-decryption --query Parameter.Value --output text 2>/dev/null
+}
+
+write_parameter() {
+  aws ssm put-parameter --name "$PARAMETERS/$1" --type "$2" --value "$3" --overwrite \
+    ${BEAMOPS_KEY:+--key-id "$BEAMOPS_KEY"} >/dev/null
+}
+
+# Take the lease as $1, or renew it: from nobody, from oneself (also as one was called before, $2), or after its end.
+# The one condition is the one lock. A swarm holds it by its own id, whichever of its managers renews it.
+take_lease() {
+  aws dynamodb update-item --table-name "$TABLE" --key '{"name": {"S": "swarm"}}' \
+    --update-expression 'SET holder = :me, expires = :until' \
+    --condition-expression 'attribute_not_exists(holder) OR holder IN (:me, :was) OR expires < :now' \
+    --expression-attribute-values "{\":me\": {\"S\": \"$1\"}, \":was\": {\"S\": \"${2:-$1}\"},
+      \":now\": {\"N\": \"$(now)\"}, \":until\": {\"N\": \"$(($(now) + LEASE_SECONDS))\"}}" >/dev/null 2>&1
+}
+
+swarm_id() { docker info --format '{{if .Swarm.Cluster}}{{.Swarm.Cluster.ID}}{{end}}'; }
+state() { docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null; }
+is_manager() { [ "$(docker info --format '{{.Swarm.ControlAvailable}}' 2>/dev/null)" = true ]; }
+is_leader() { [ "$(docker node inspect self --format '{{if .ManagerStatus}}{{.ManagerStatus.Leader}}{{end}}' 2>/dev/null)" = true ]; }
+
+list_managers() {
+  docker node ls --filter role=manager --format '{{.ID}}' | while read -r node; do
+    docker node inspect "$node" --format '{{if eq .ManagerStatus.Reachability "reachable"}}{{.ManagerStatus.Addr}}{{end}}'
+  done
+}
+
+publish() {
+  write_parameter manager-token SecureString "$(docker swarm join-token -q manager)" &&
+    write_parameter worker-token SecureString "$(docker swarm join-token -q worker)" &&
+    write_parameter managers String "$(list_managers | tr '\n' ' ')"
+}
+
+tell_ready() {
+  aws ec2 create-tags --resources "$INSTANCE" --tags Key=beamops:swarm,Value=ready >/dev/null
+}
+
+label() { docker node update --label-add "beamops.instance=$INSTANCE" "$(docker info --format '{{.Swarm.NodeID}}')" >/dev/null; }
+
+initialise() {
+  say "initialising the swarm"
+  docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" >/dev/null || return 1
+  # Whoever took longer than the lease lasts has been succeeded, and must not publish a second swarm.
+  take_lease "$(swarm_id)" "$INSTANCE" && publish && label && tell_ready
+}
+
+# Join at whichever manager answers first.
+join_at() {
+  for manager in $2; do
+    if timeout 20 docker swarm join --token "$1" --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" "$manager" \
+      >/dev/null 2>&1; then
+      say "joined at $manager"
+      return 0
+    fi
+    # A join that was cut off goes on in the background: it must not meet the next one.
+    [ "$(state)" = active ] && return 0
+    docker swarm leave --force >/dev/null 2>&1
+  done
+  return 1
+}
+
+join() {
+  end=$(($(now) + JOIN_SECONDS))
+  while [ "$(now)" -lt "$end" ]; do
+    if [ "$(state)" = active ]; then
+      say "is in the swarm"
+      is_manager && label
+      tell_ready && return 0
+    fi
+    token=$(read_parameter "$BEAMOPS_ROLE-token")
+    managers=$(read_parameter managers)
+    if [ -n "$token" ] && [ -n "$managers" ] && join_at "$token" "$managers"; then
+      continue
+    fi
+    # Nobody to join at. While a healthy manager holds the lease, the swarm lives: its addresses are only not known yet.
+    if [ "$BEAMOPS_ROLE" = manager ] && take_lease "$INSTANCE"; then
+      initialise && return 0
+      docker swarm leave --force >/dev/null 2>&1
+    fi
+    sleep "$((1 + $(od -An -N1 -tu1 /dev/urandom) % 3))"
+  done
+  say "could not join within $JOIN_SECONDS s" >&2
+  return 1
+}
+
+# Nodes whose machine is gone are forgotten; a machine that is about to end is drained, waited for, and let go.
+tidy() {
+  docker node ls --format '{{.ID}} {{.Status}}' | while read -r node status; do
+    instance=$(docker node inspect "$node" --format '{{index .Spec.Labels "beamops.instance"}}')
+    [ -n "$instance" ] || continue
+    if [ "$status" = Down ]; then
+      found=$(aws ec2 describe-instances --instance-ids "$instance" \
+        --query 'Reservations[].Instances[].State.Name' --output text 2>&1)
+      case $found in
+        *NotFound* | terminated | shutting-down)
+          docker node demote "$node" >/dev/null 2>&1
+          docker node rm --force "$node" >/dev/null && say "forgot $instance, which is gone"
+          ;;
+      esac
+    fi
+  done
+  aws autoscaling describe-auto-scaling-instances \
+    --query "AutoScalingInstances[?LifecycleState=='Terminating:Wait'].[InstanceId,AutoScalingGroupName]" --output text |
+    while read -r instance group; do
+      node=$(docker node ls --filter "node.label=beamops.instance=$instance" --format '{{.ID}}')
+      if [ -n "$node" ]; then
+        docker node update --availability drain "$node" >/dev/null
+        [ -z "$(docker node ps "$node" --filter desired-state=running --format '{{.ID}}')" ] || continue
+        docker node rm --force "$node" >/dev/null
+      fi
+      aws autoscaling complete-lifecycle-action --auto-scaling-group-name "$group" --instance-id "$instance" \
+        --lifecycle-hook-name "$BEAMOPS_STACK-drain" --lifecycle-action-result CONTINUE && say "let $instance go"
+    done
+}
+
+# New tokens once a day: whoever has read an old one can join no more.
+rotate() {
+  last=$(read_parameter rotated) || last=0
+  [ "$(($(now) - ${last:-0}))" -ge "$ROTATE_SECONDS" ] || return 0
+  docker swarm join-token --rotate -q manager >/dev/null && docker swarm join-token --rotate -q worker >/dev/null
+  write_parameter rotated String "$(now)" && say "rotated the tokens"
+}
+
+keep() {
+  [ "$(state)" = active ] || join
+  is_manager || return 0
+  # A manager without its quorum lists nothing: it does not keep a dead swarm's lease alive.
+  docker node ls >/dev/null 2>&1 || return 1
+  is_leader || return 0
+  if ! take_lease "$(swarm_id)"; then
+    # The lease is another swarm's, begun after this one was silent for longer than the lease: there is but one.
+    say "another swarm holds the lease: this node leaves its own"
+    docker swarm leave --force >/dev/null
+    return 1
+  fi
+  rotate
+  publish
+  tidy
+}
+
+install() {
+  command -v docker >/dev/null || dnf install -y -q docker
+  systemctl enable --now docker
+  cat >/usr/local/sbin/beamops-node <<EOF
+#!/bin/sh
+export BEAMOPS_ROLE=$BEAMOPS_ROLE BEAMOPS_STACK=$BEAMOPS_STACK AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
+$(cat "$0")
+EOF
+  chmod 755 /usr/local/sbin/beamops-node
+  cat >/etc/systemd/system/beamops-node.service <<EOF
+[Unit]
+Description=This node's place in the swarm
+After=docker.service network-online.target
+Requires=docker.service
+[Service]
+ExecStartPre=/usr/local/sbin/beamops-node join
+ExecStart=/usr/local/sbin/beamops-node run
+Restart=always
+[Install]
+WantedBy=multi-user.target
+EOF
+  systemctl daemon-reload
+  systemctl enable --now beamops-node
+}
+
+case ${1:-install} in
+  install) install ;;
+  join) join ;;
+  keep) keep ;;
+  run) while :; do keep || say "could not keep the swarm this time" >&2; sleep "$KEEP_SECONDS"; done ;;
+  *) say "install, join, keep or run" >&2; exit 2 ;;
+esac

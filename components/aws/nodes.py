@@ -1,0 +1,132 @@
+"""Chapter 8 on AWS, Swarm: what a node may do, what it runs when it starts, and the lease that one swarm lives by."""
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.policies import allow, trust_service
+from components.chapter import Chapter
+from components.naming import Names
+
+SCRIPT: Final = Path(__file__).parent / "node.sh"
+Role = Literal["manager", "worker"]
+_SESSION_MANAGER: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+_USER_DATA_BYTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True)
+class NodesArgs:
+    """Where the swarm is, and what encrypts its tokens."""
+
+    account: str
+    region: str
+    key: pulumi.Input[str]
+
+
+class Nodes(Chapter):
+    """Instance profiles of managers and workers, their start-up, and the table with the swarm's lease.
+
+    No port 22: whoever must reach a node does so through Session Manager.
+    """
+
+    number = 8
+
+    def __init__(self, names: Names, args: NodesArgs, options: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(names, options)
+        self._args = args
+        self.lease = aws.dynamodb.Table(
+            "lease",
+            aws.dynamodb.TableArgs(
+                name=names.of("swarm"),
+                billing_mode="PAY_PER_REQUEST",
+                hash_key="name",
+                attributes=[aws.dynamodb.TableAttributeArgs(name="name", type="S")],
+                server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True, kms_key_arn=args.key),
+                point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+                tags=self.tags("swarm"),
+            ),
+            self.options(),
+        )
+        self.profiles: dict[Role, aws.iam.InstanceProfile] = {
+            "manager": self._profile("manager"),
+            "worker": self._profile("worker"),
+        }
+        self.register_outputs({"lease": self.lease.name})
+
+    def user_data(self, role: Role) -> str:
+        """What a node runs at its first start, in Base64: the script, and who it is.
+
+        Raises:
+            ValueError: it is larger than EC2 takes (16 KiB before encoding).
+        """
+        head = "\n".join(
+            [
+                "#!/bin/sh",
+                f"export BEAMOPS_ROLE={role}",
+                f"export BEAMOPS_STACK={self.names.stack}",
+                f"export AWS_DEFAULT_REGION={self._args.region}",
+            ]
+        )
+        text = f"{head}\n{SCRIPT.read_text()}"
+        if len(text.encode()) > _USER_DATA_BYTES:
+            raise ValueError(f"user data is {len(text.encode())} bytes, EC2 takes {_USER_DATA_BYTES}")
+        return b64encode(text.encode()).decode()
+
+    def _profile(self, role: Role) -> aws.iam.InstanceProfile:
+        made = aws.iam.Role(
+            role,
+            aws.iam.RoleArgs(
+                name=self.names.of(role),
+                description=f"Nodes of the swarm: {role}s",
+                assume_role_policy=trust_service("ec2.amazonaws.com"),
+                tags=self.tags(role),
+            ),
+            self.options(),
+        )
+        aws.iam.RolePolicyAttachment(
+            f"{role}-session",
+            aws.iam.RolePolicyAttachmentArgs(role=made.name, policy_arn=_SESSION_MANAGER),
+            self.options(),
+        )
+        policy = pulumi.Output.all(self.lease.arn, self._args.key).apply(
+            lambda arns: json.dumps(
+                node_policy(role, self.names, self._args.account, self._args.region, lease=arns[0], key=arns[1])
+            )
+        )
+        aws.iam.RolePolicy(
+            f"{role}-swarm", aws.iam.RolePolicyArgs(name="swarm", role=made.name, policy=policy), self.options()
+        )
+        return aws.iam.InstanceProfile(
+            role,
+            aws.iam.InstanceProfileArgs(name=self.names.of(role), role=made.name, tags=self.tags(role)),
+            self.options(),
+        )
+
+
+def node_policy(role: Role, names: Names, account: str, region: str, *, lease: str, key: str) -> dict[str, Any]:
+    """What a node may do: read its own kind's token; a manager also writes tokens, holds the lease, ends workers."""
+    tokens = f"arn:aws:ssm:{region}:{account}:parameter/{names.stack}/swarm"
+    groups = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{names.stack}-*"
+    tagging = "ec2:CreateTags"
+    own = {"StringEquals": {"aws:ResourceTag/beamops:stack": names.stack}}
+    permissions: dict[str, list[str]] = {
+        "ssm:GetParameter": [f"{tokens}/{role}-token", f"{tokens}/managers"],
+        "kms:Decrypt": [key],
+        tagging: [f"arn:aws:ec2:{region}:{account}:instance/*"],
+        "ecr:GetAuthorizationToken": ["*"],
+        "ecr:BatchGetImage ecr:GetDownloadUrlForLayer": [f"arn:aws:ecr:{region}:{account}:repository/{names.stack}/*"],
+    }
+    if role == "manager":
+        permissions |= {
+            "ssm:PutParameter": [f"{tokens}/*"],
+            "kms:Encrypt kms:GenerateDataKey": [key],
+            "dynamodb:GetItem dynamodb:UpdateItem": [lease],
+            "autoscaling:CompleteLifecycleAction autoscaling:RecordLifecycleActionHeartbeat": [groups],
+            "autoscaling:DescribeAutoScalingInstances ec2:DescribeInstances": ["*"],
+        }
+    return allow(permissions, {tagging: own})

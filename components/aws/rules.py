@@ -1,0 +1,47 @@
+"""Who may talk to whom on AWS: a table, from which the security groups' rules are made."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from coordinator import contract
+
+ANYWHERE: Final = "0.0.0.0/0"
+HTTPS: Final = 443
+HTTP: Final = 80
+POSTGRESQL: Final = 5432
+
+Group = Literal["load-balancer", "nodes", "database", "endpoints"]
+GROUPS: Final[dict[Group, str]] = {
+    "load-balancer": "The load balancer: 443 and 80 from anywhere",
+    "nodes": "Nodes of the swarm",
+    "database": "PostgreSQL: from nodes alone",
+    "endpoints": "Interfaces of AWS services: from nodes alone",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Traffic from one group to another, or from or to anywhere; `port` is None for a protocol without ports."""
+
+    name: str
+    source: Group | None
+    target: Group | None
+    port: int | None
+    description: str
+    protocol: str = "tcp"
+
+
+RULES: Final = (
+    Rule("https", None, "load-balancer", HTTPS, "HTTPS from anywhere"),
+    Rule("http", None, "load-balancer", HTTP, "HTTP from anywhere: redirected"),
+    Rule("proxy", "load-balancer", "nodes", contract.PORT, "the load balancer to the proxy"),
+    Rule("swarm-management", "nodes", "nodes", 2377, "swarm: management"),
+    Rule("swarm-gossip-tcp", "nodes", "nodes", 7946, "swarm: who is there"),
+    Rule("swarm-gossip-udp", "nodes", "nodes", 7946, "swarm: who is there", "udp"),
+    Rule("swarm-overlay", "nodes", "nodes", 4789, "swarm: overlay networks (VXLAN)", "udp"),
+    Rule("swarm-encrypted", "nodes", "nodes", None, "swarm: encrypted overlay networks (IPsec ESP)", "50"),
+    Rule("database", "nodes", "database", POSTGRESQL, "the coordinators to PostgreSQL"),
+    Rule("endpoints", "nodes", "endpoints", HTTPS, "nodes to AWS services"),
+    Rule("out", "nodes", None, HTTPS, "nodes to AWS services, packages, image registries"),
+)
+"""Everything that is allowed; a rule between two groups opens the way out of the one and into the other."""

@@ -1,0 +1,216 @@
+"""The node's script on five real engines, against an AWS API on the test's own network: one swarm, whatever happens."""
+
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.nodes import HOST, Node, Nodes
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "components" / "aws" / "node.sh"
+REGION = "eu-central-1"
+LEASE_SECONDS = 20
+JOIN_SECONDS = 150
+
+
+@dataclass
+class Account:
+    """An emulated AWS account with the swarm's table, and a machine for each node."""
+
+    url: str
+    stack: str = field(default_factory=lambda: f"t{secrets.token_hex(3)}")
+
+    def __post_init__(self) -> None:
+        self.dynamodb, self.ec2, self.ssm = (self._client(name) for name in ("dynamodb", "ec2", "ssm"))
+        self.dynamodb.create_table(
+            TableName=f"{self.stack}-swarm",
+            KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        image = self.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+        made = self.ec2.run_instances(ImageId=image, MinCount=5, MaxCount=5, InstanceType="t3.micro")
+        self.instances = [instance["InstanceId"] for instance in made["Instances"]]
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
+        )
+
+    def environment(self, node: Node, role: str) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_PAGER": "",
+            "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "BEAMOPS_ROLE": role,
+            "BEAMOPS_STACK": self.stack,
+            "BEAMOPS_INSTANCE": self.instances[node.number - 1],
+            "BEAMOPS_ADDRESS": node.address,
+            "BEAMOPS_LEASE_SECONDS": str(LEASE_SECONDS),
+            "BEAMOPS_JOIN_SECONDS": str(JOIN_SECONDS),
+        }
+
+    def ready(self) -> set[str]:
+        """Instances whose tag says that they are in the swarm."""
+        found = self.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["beamops:swarm"]}])["Tags"]
+        return {tag["ResourceId"] for tag in found if tag["Value"] == "ready"}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    assert os.geteuid() == 0, "network namespaces can be made by root alone"
+    # Not below pytest's folder: a socket's path has at most 108 characters.
+    with Nodes(Path("/tmp") / f"bo-{secrets.token_hex(3)}") as nodes:  # noqa: S108
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def url(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: ARG001 - the address is there
+    """An AWS API that listens on the nodes' bridge alone."""
+    port = free_port()
+    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "moto_server"), "-H", HOST, "-p", str(port)], stdout=log, stderr=log
+        )
+    try:
+        address = f"http://{HOST}:{port}"
+        end = time.monotonic() + 60
+        while subprocess.run(["curl", "-sf", "-o", "/dev/null", f"{address}/moto-api/"], check=False).returncode:
+            assert time.monotonic() < end, "moto does not start"
+            time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def account(url: str, nodes: Nodes) -> Iterator[Account]:
+    yield Account(url)
+    for node in nodes.nodes:
+        if node.process is None:
+            node.start()
+        subprocess.run(["docker", "-H", node.engine, "swarm", "leave", "--force"], check=False, capture_output=True)
+
+
+def roles(nodes: Nodes) -> dict[int, str]:
+    return {node.number: "manager" if node.number <= 3 else "worker" for node in nodes.nodes}
+
+
+def begin(account: Account, node: Node, role: str, command: str = "join") -> "subprocess.Popen[str]":
+    return node.inside("sh", str(SCRIPT), command, environment=account.environment(node, role))
+
+
+def wait_all(started: dict[int, "subprocess.Popen[str]"]) -> None:
+    for number, process in started.items():
+        said, _ = process.communicate(timeout=JOIN_SECONDS + 30)
+        assert process.returncode == 0, f"node {number}: {said}"
+
+
+def check_one_swarm(account: Account, nodes: Nodes, alive: list[Node]) -> None:
+    managers = [node for node in alive if roles(nodes)[node.number] == "manager"]
+    with managers[0].client() as client:
+        members = client.nodes.list()
+        ready = [member for member in members if member.attrs["Status"]["State"] == "ready"]
+        assert len(ready) == len(alive), [member.attrs["Status"] for member in members]
+        clusters = {client.info()["Swarm"]["Cluster"]["ID"]}
+    for node in managers[1:]:
+        with node.client() as client:
+            clusters.add(client.info()["Swarm"]["Cluster"]["ID"])
+    assert len(clusters) == 1, "there are two swarms"
+    assert account.ready() >= {account.instances[node.number - 1] for node in alive}
+
+
+def test_all_join_in_any_order_and_again_after_a_reboot(account: Account, nodes: Nodes) -> None:
+    seed = int(os.environ.get("SEED", secrets.randbits(32)))
+    print(f"SEED={seed}")
+    order = random.Random(seed).sample(nodes.nodes, len(nodes.nodes))
+    begun = time.monotonic()
+    wait_all({node.number: begin(account, node, roles(nodes)[node.number]) for node in order})
+    check_one_swarm(account, nodes, nodes.nodes)
+    print(f"five nodes joined in {time.monotonic() - begun:.0f} s, in the order {[node.number for node in order]}")
+    token = account.ssm.get_parameter(Name=f"/{account.stack}/swarm/manager-token")["Parameter"]
+    assert token["Type"] == "SecureString"
+    rebooted = nodes.nodes[1]
+    rebooted.kill()
+    rebooted.start()
+    wait_all({rebooted.number: begin(account, rebooted, "manager")})
+    check_one_swarm(account, nodes, nodes.nodes)
+
+
+def test_the_first_manager_killed_in_the_middle_is_succeeded(account: Account, nodes: Nodes) -> None:
+    """It has taken the lease, and dies before it has published a token."""
+    first = nodes.nodes[0]
+    starting = begin(account, first, "manager")
+    end = time.monotonic() + 60
+    while "Item" not in account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}}):
+        assert time.monotonic() < end, "the lease was not taken"
+        time.sleep(0.05)
+    os.killpg(starting.pid, signal.SIGKILL)
+    starting.communicate()
+    first.kill()
+    others = nodes.nodes[1:]
+    wait_all({node.number: begin(account, node, roles(nodes)[node.number]) for node in others})
+    check_one_swarm(account, nodes, others)
+
+
+def test_a_healthy_swarm_keeps_its_lease_and_rotates_its_tokens(account: Account, nodes: Nodes) -> None:
+    first, second = nodes.nodes[:2]
+    wait_all({first.number: begin(account, first, "manager")})
+    before = account.ssm.get_parameter(Name=f"/{account.stack}/swarm/worker-token")["Parameter"]["Value"]
+    wait_all({first.number: begin(account, first, "manager", "keep")})
+    key = {"TableName": f"{account.stack}-swarm", "Key": {"name": {"S": "swarm"}}}
+    lease = account.dynamodb.get_item(**key)["Item"]
+    with first.client() as client:
+        assert lease["holder"]["S"] == client.info()["Swarm"]["Cluster"]["ID"]
+    assert int(lease["expires"]["N"]) > time.time()
+    after = account.ssm.get_parameter(Name=f"/{account.stack}/swarm/worker-token")["Parameter"]["Value"]
+    assert after != before, "the tokens were not rotated"
+    wait_all({second.number: begin(account, second, "manager")})
+    check_one_swarm(account, nodes, [first, second])
+
+
+def test_of_twenty_starts_at_once_one_initialises(account: Account, nodes: Nodes, tmp_path: Path) -> None:
+    """The lease alone is raced for: the engine is one that notes what it is told to do."""
+    noted = tmp_path / "noted"
+    engine = tmp_path / "docker"
+    engine.write_text(
+        f'#!/bin/sh\necho "$BEAMOPS_INSTANCE $*" >>{noted}\ncase "$*" in *State*) echo inactive ;; *) echo x ;; esac\n'
+    )
+    engine.chmod(0o755)
+    node = nodes.nodes[0]
+    base = account.environment(node, "manager")
+    started = [
+        node.inside(
+            "sh",
+            str(SCRIPT),
+            "join",
+            environment={
+                **base,
+                "BEAMOPS_INSTANCE": f"i-{number}",
+                "BEAMOPS_JOIN_SECONDS": "8",
+                "BEAMOPS_LEASE_SECONDS": "120",
+                "PATH": f"{tmp_path}{os.pathsep}{base['PATH']}",
+            },
+        )
+        for number in range(20)
+    ]
+    for process in started:
+        process.communicate(timeout=120)
+    initialised = [line for line in noted.read_text().splitlines() if " swarm init " in line]
+    assert len(initialised) == 1, initialised

@@ -1,0 +1,150 @@
+"""Five real engines on one machine, each in a network namespace of its own: what tests of the swarm stand on.
+
+Everything that is made carries the test's own prefix and is ended by its own process id. No namespace has a default
+route: what is sent stays on the bridge between them and the host's end of it.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import docker
+
+from components.engine import connect
+
+NETWORK = "10.77.0"
+HOST = f"{NETWORK}.254"
+_START = """
+d=$1; hostname "$2"
+mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /etc/docker
+mkdir -p /run/docker; rm -f "$d/docker.pid" "$d/docker.sock"
+exec docker-init -s -- dockerd --data-root "$d/data" --exec-root /run/docker --pidfile "$d/docker.pid" \
+  -H "unix://$d/docker.sock" --cgroup-parent "/$2" --userland-proxy=false --log-level warn
+"""
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@dataclass
+class Node:
+    """An engine with an address of its own."""
+
+    number: int
+    name: str
+    folder: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def address(self) -> str:
+        return f"{NETWORK}.{self.number}"
+
+    @property
+    def engine(self) -> str:
+        return f"unix://{self.folder / 'docker.sock'}"
+
+    def start(self) -> None:
+        """Start the engine, and wait until it answers. A PID namespace takes its containers along when it is killed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            "nsenter",
+            f"--net=/run/netns/{self.name}",
+            "unshare",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--fork",
+        ]
+        command += ["--kill-child", "--mount-proc", "--propagation", "private"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "bash", "-c", _START, "_", str(self.folder), self.name],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        end = time.monotonic() + 30
+        while not self.answers():
+            assert time.monotonic() < end, (self.folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def answers(self) -> bool:
+        done = subprocess.run(["docker", "-H", self.engine, "version"], capture_output=True, check=False)
+        return done.returncode == 0
+
+    def kill(self) -> None:
+        """Power it off: by its own process id."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+        self.process = None
+
+    def client(self) -> AbstractContextManager[docker.DockerClient]:
+        return connect(self.engine, 60)
+
+    def inside(self, *command: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+        """Run a program on this node: in its network, with its engine."""
+        return subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{self.name}", *command],
+            env={**os.environ, **environment, "DOCKER_HOST": self.engine},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+@dataclass
+class Nodes:
+    """So many nodes on one bridge, and the host on it at `HOST`."""
+
+    folder: Path
+    count: int = 5
+    prefix: str = field(default_factory=lambda: f"bo{secrets.token_hex(2)}")
+
+    def __enter__(self) -> Self:
+        fabric = f"{self.prefix}-fab"
+        # The bridge has a namespace of its own, so that the host's firewall does not touch it.
+        run("ip", "netns", "add", fabric)
+        run("ip", "-n", fabric, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", fabric, "link", "set", "br0", "up")
+        run("ip", "link", "add", f"{self.prefix}-host", "type", "veth", "peer", "name", "h0", "netns", fabric)
+        run("ip", "-n", fabric, "link", "set", "h0", "master", "br0", "up")
+        run("ip", "addr", "add", f"{HOST}/24", "dev", f"{self.prefix}-host")
+        run("ip", "link", "set", f"{self.prefix}-host", "up")
+        self.nodes = [self._make(number, fabric) for number in range(1, self.count + 1)]
+        for node in self.nodes:
+            node.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for node in self.nodes:
+            node.kill()
+        for node in self.nodes:
+            run("ip", "netns", "del", node.name)
+        run("ip", "netns", "del", f"{self.prefix}-fab")
+        subprocess.run(["ip", "link", "del", f"{self.prefix}-host"], check=False, capture_output=True)
+        for node in self.nodes:
+            shutil.rmtree(node.folder, ignore_errors=True)
+
+    def _make(self, number: int, fabric: str) -> Node:
+        node = Node(number, f"{self.prefix}-n{number}", self.folder / f"n{number}")
+        run("ip", "netns", "add", node.name)
+        run("ip", "-n", fabric, "link", "add", f"v{number}", "type", "veth", "peer", "name", "eth0", "netns", node.name)
+        run("ip", "-n", fabric, "link", "set", f"v{number}", "master", "br0", "up")
+        run("ip", "-n", node.name, "link", "set", "lo", "up")
+        run("ip", "-n", node.name, "addr", "add", f"{node.address}/24", "dev", "eth0")
+        run("ip", "-n", node.name, "link", "set", "eth0", "up")
+        return node
