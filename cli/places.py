@@ -6,6 +6,7 @@ from pathlib import Path
 from platformdirs import user_cache_path, user_data_path
 
 from components.containers import ROOT
+from components.settings import STACK_FILE_VARIABLE
 
 
 def cache_folder() -> Path:
@@ -19,8 +20,8 @@ def data_folder() -> Path:
 
 
 def stack_file(stack: str) -> Path:
-    """The stack's settings in the checkout; BEAMOPS_STACK_FILE names another file."""
-    return Path(os.environ.get("BEAMOPS_STACK_FILE", ROOT / f"Pulumi.{stack}.yaml"))
+    """The stack's settings in the checkout, or the file that BEAMOPS_STACK_FILE names."""
+    return Path(os.environ.get(STACK_FILE_VARIABLE, ROOT / f"Pulumi.{stack}.yaml"))
 
 
 def _made(folder: Path, mode: int = 0o755) -> Path:

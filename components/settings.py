@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -18,6 +19,8 @@ from components.aws.settings import AutoscalingSettings, Model, NetworkSettings,
 
 NAMESPACE: Final = "beamops"
 IMAGES_VARIABLE: Final = "BEAMOPS_IMAGES"
+STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
+"""Names another file than Pulumi.<stack>.yaml."""
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
@@ -161,7 +164,7 @@ def read_settings(stack: str, config: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with one line a fault: file, key path, what was given, what is allowed.
     """
-    file = f"Pulumi.{stack}.yaml"
+    file = Path(os.environ.get(STACK_FILE_VARIABLE, f"Pulumi.{stack}.yaml")).name
     faults = []
     given: dict[str, Any] = {}
     for key, value in sorted(config.items()):

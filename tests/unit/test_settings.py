@@ -106,3 +106,8 @@ def test_what_needs_aws_is_refused_until_it_is_there(stack: str) -> None:
 
 def test_a_chapter_that_an_environment_does_not_have_is_refused() -> None:
     assert faults(production={"managers": 3}) == ["Pulumi.dev.yaml: beamops:production: dev has no such chapter"]
+
+
+def test_a_fault_names_the_file_that_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEAMOPS_STACK_FILE", "/elsewhere/mine.yaml")
+    assert faults(plans={})[0].startswith("mine.yaml: beamops:plans: unknown key")
