@@ -5,10 +5,11 @@ Exit codes: 0 done, 1 refused by the coordinator, 2 wrong usage, 3 no coordinato
 
 import asyncio
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from typer.exceptions import TyperException
 
 from coordinator import contract
 from coordinator.cli import admin, agent, dashboard, event, insight, report, team, work
@@ -114,7 +115,12 @@ def main() -> None:
     from coordinator.client import Problem, UnreachableError  # noqa: PLC0415 - `serve` starts without httpx
 
     try:
-        app()
+        code = app(prog_name="coordinator", standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
+    except typer.Abort:
+        raise SystemExit(1) from None
+    except TyperException as error:
+        _refuse_usage(error)
     except Problem as problem:
         stop(f"{problem.code}: {problem}", 1)
     except (UnreachableError, StoreUnavailableError) as error:
@@ -123,6 +129,17 @@ def main() -> None:
         stop(f"{error.code}: {error}", 1)
     except (msgspec.ValidationError, ValueError) as error:
         stop(str(error), 2)
+
+
+def _refuse_usage(error: Any) -> NoReturn:
+    """One line for a wrong usage; where nothing was asked for, the help that then is the message."""
+    message = error.format_message()
+    if "\n" in message:
+        error.show()
+        raise SystemExit(2)
+    asked = getattr(error, "ctx", None)
+    where = asked.command_path if asked else "coordinator"
+    stop(f"{message.rstrip('.')}; `{where} --help` tells what there is", 2)
 
 
 def read_settings() -> Any:

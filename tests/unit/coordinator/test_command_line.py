@@ -195,6 +195,9 @@ def test_the_dashboard_shows_board_agents_and_events(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
+        (("nonsense",), 2, "coordinator: No such command 'nonsense'; `coordinator --help` tells what there is"),
+        (("work", "claim"), 2, "coordinator: Missing option '--agent'; `coordinator work claim --help` tells"),
+        (("work", "claim", "--agent", "a", "--count", "x"), 2, "coordinator: Invalid value for '--count'"),
         (("work", "show", "none"), 1, "coordinator: item_unknown: there is no work item none"),
         (("work", "complete", "x", "--token", "1", "--result", "{"), 2, "coordinator: --result is not JSON"),
         (("work", "claim", "--agent", "a b"), 1, "coordinator: invalid_request: agent"),
