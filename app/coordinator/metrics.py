@@ -69,9 +69,14 @@ class Window:
 WINDOW: Final = Window()
 
 
+_NAMES_MAX: Final = 200
+_types: set[str] = set()
+_teams: set[str] = set()
+
+
 def count(counter: Counter, item: WorkItem) -> None:
     """Count what happened to a work item."""
-    counter.labels(item.type, item.team or "", item.priority).inc()
+    counter.labels(*_labels(item)).inc()
 
 
 def count_completed(item: WorkItem) -> None:
@@ -79,7 +84,20 @@ def count_completed(item: WorkItem) -> None:
     count(COMPLETED, item)
     if item.claimed_at is not None and item.finished_at is not None:
         seconds = (item.finished_at - item.claimed_at).total_seconds()
-        _DURATION.labels(item.type, item.team or "", item.priority).observe(seconds)
+        _DURATION.labels(*_labels(item)).observe(seconds)
+
+
+def _labels(item: WorkItem) -> tuple[str, str, str]:
+    return _bound(_types, item.type), _bound(_teams, item.team or ""), item.priority
+
+
+def _bound(known: set[str], name: str) -> str:
+    """The name, or `(other)` once there are too many: whoever submits work must not fill the memory of who measures."""
+    if name not in known:
+        if len(known) >= _NAMES_MAX:
+            return "(other)"
+        known.add(name)
+    return name
 
 
 def count_request(scope: HTTPScope, status: int, seconds: float) -> None:
@@ -141,7 +159,7 @@ class _WholeCollector(Collector):
             "Of a team's claims that ended in seven days, the share that was completed.",
             labels=["team"],
         )
-        for team in whole.teams.teams:
+        for team in whole.teams.teams[:_NAMES_MAX]:
             name = team.team or ""
             velocity.add_metric([name], team.velocity)
             collaboration.add_metric([name], team.collaboration)

@@ -112,3 +112,12 @@ async def test_the_description_shows_examples_of_what_agents_send(client: httpx.
     for name in ("Submission", "ClaimRequest", "Renewal", "Completion", "Failure", "Release", "Registration"):
         fields = schemas[name]["properties"]
         assert all("examples" in fields[field] for field in schemas[name]["required"]), name
+
+
+async def test_work_of_many_kinds_does_not_fill_the_metrics(client: httpx.AsyncClient) -> None:
+    for number in range(250):
+        item = (await client.post("/v1/work", json={"type": f"kind-{number}", "title": "x"})).json()["id"]
+        await client.post("/v1/claims", json={"agent": "ada", "id": item})
+    metrics = (await client.get(contract.METRICS_PATH)).text
+    kinds = {line for line in metrics.splitlines() if line.startswith("beamops_agent_work_claimed_total{")}
+    assert len(kinds) <= 201 + 5 and any('work_type="(other)"' in line for line in kinds)
