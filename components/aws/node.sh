@@ -4,7 +4,7 @@
 # join nor a lease that is valid takes the lease, conditionally, and initialises the swarm: of twenty that try at once one
 # succeeds, and one that dies before it has published its tokens is succeeded when its lease ends.
 #
-# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, AWS_DEFAULT_REGION.
+# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), AWS_DEFAULT_REGION.
 set -u
 
 LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
@@ -32,9 +32,11 @@ read_parameter() {
   aws ssm get-parameter --name "$PARAMETERS/$1" --with-decryption --query Parameter.Value --output text 2>/dev/null
 }
 
-write_parameter() {
-  aws ssm put-parameter --name "$PARAMETERS/$1" --type "$2" --value "$3" --overwrite \
-    ${BEAMOPS_KEY:+--key-id "$BEAMOPS_KEY"} >/dev/null
+write_parameter() { aws ssm put-parameter --name "$PARAMETERS/$1" --type String --value "$2" --overwrite >/dev/null; }
+
+write_secret() {
+  aws ssm put-parameter --name "$PARAMETERS/$1" --type SecureString --key-id "$BEAMOPS_KEY" --value "$2" --overwrite \
+    >/dev/null
 }
 
 # Take the lease as $1, or renew it: from nobody, from oneself (also as one was called before, $2), or after its end.
@@ -59,9 +61,9 @@ list_managers() {
 }
 
 publish() {
-  write_parameter manager-token SecureString "$(docker swarm join-token -q manager)" &&
-    write_parameter worker-token SecureString "$(docker swarm join-token -q worker)" &&
-    write_parameter managers String "$(list_managers | tr '\n' ' ')"
+  write_secret manager-token "$(docker swarm join-token -q manager)" &&
+    write_secret worker-token "$(docker swarm join-token -q worker)" &&
+    write_parameter managers "$(list_managers | tr '\n' ' ')"
 }
 
 tell_ready() {
@@ -151,7 +153,7 @@ rotate() {
   last=$(read_parameter rotated) || last=0
   [ "$(($(now) - ${last:-0}))" -ge "$ROTATE_SECONDS" ] || return 0
   docker swarm join-token --rotate -q manager >/dev/null && docker swarm join-token --rotate -q worker >/dev/null
-  write_parameter rotated String "$(now)" && say "rotated the tokens"
+  write_parameter rotated "$(now)" && say "rotated the tokens"
 }
 
 keep() {
@@ -176,7 +178,8 @@ install() {
   systemctl enable --now docker
   cat >/usr/local/sbin/beamops-node <<EOF
 #!/bin/sh
-export BEAMOPS_ROLE=$BEAMOPS_ROLE BEAMOPS_STACK=$BEAMOPS_STACK AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
+export BEAMOPS_ROLE=$BEAMOPS_ROLE BEAMOPS_STACK=$BEAMOPS_STACK BEAMOPS_KEY=$BEAMOPS_KEY
+export AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 $(cat "$0")
 EOF
   chmod 755 /usr/local/sbin/beamops-node

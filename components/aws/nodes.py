@@ -69,6 +69,7 @@ class Nodes(Chapter):
                 "#!/bin/sh",
                 f"export BEAMOPS_ROLE={role}",
                 f"export BEAMOPS_STACK={self.names.stack}",
+                f"export BEAMOPS_KEY=alias/{self.names.stack}",
                 f"export AWS_DEFAULT_REGION={self._args.region}",
             ]
         )
@@ -124,9 +125,10 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
     if role == "manager":
         permissions |= {
             "ssm:PutParameter": [f"{tokens}/*"],
+            "ssm:GetParameter": [f"{tokens}/*"],
             "kms:Encrypt kms:GenerateDataKey": [key],
-            "dynamodb:GetItem dynamodb:UpdateItem": [lease],
-            "autoscaling:CompleteLifecycleAction autoscaling:RecordLifecycleActionHeartbeat": [groups],
+            "dynamodb:UpdateItem": [lease],
+            "autoscaling:CompleteLifecycleAction": [groups],
             "autoscaling:DescribeAutoScalingInstances ec2:DescribeInstances": ["*"],
         }
     return allow(permissions, {tagging: own})

@@ -40,6 +40,8 @@ class Account:
             AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+        kms = self._client("kms")
+        kms.create_alias(AliasName=f"alias/{self.stack}", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
         image = self.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         made = self.ec2.run_instances(ImageId=image, MinCount=5, MaxCount=5, InstanceType="t3.micro")
         self.instances = [instance["InstanceId"] for instance in made["Instances"]]
@@ -59,6 +61,7 @@ class Account:
             "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "BEAMOPS_ROLE": role,
             "BEAMOPS_STACK": self.stack,
+            "BEAMOPS_KEY": f"alias/{self.stack}",
             "BEAMOPS_INSTANCE": self.instances[node.number - 1],
             "BEAMOPS_ADDRESS": node.address,
             "BEAMOPS_LEASE_SECONDS": str(LEASE_SECONDS),

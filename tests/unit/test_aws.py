@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pulumi
 import pytest
 
 from components.aws import program
-from components.aws.nodes import node_policy
+from components.aws.nodes import SCRIPT, node_policy
 from components.aws.pipeline import deploy_policy, keep_secrets_closed
 from components.aws.policies import trust_github
 from components.aws.production import healthy_percent
@@ -266,9 +267,21 @@ def test_a_node_may_do_what_its_script_does_and_no_more(role: Any) -> None:
     assert all("*" not in action for action in actions)
     assert ("ssm:PutParameter" in actions) == (role == "manager")
     readable = [one["Resource"] for one in statements(document) if "ssm:GetParameter" in one["Action"]]
-    assert any(arn.endswith(f"swarm/{role}-token") for arns in readable for arn in arns)
-    other = "worker" if role == "manager" else "manager"
-    assert role == "manager" or not any(arn.endswith(f"swarm/{other}-token") for arns in readable for arn in arns)
+    read = {arn.rpartition("/")[2] for arns in readable for arn in arns}
+    assert read == ({"*"} if role == "manager" else {"worker-token", "managers"})
+
+
+def test_a_managers_policy_is_what_the_script_calls() -> None:
+    called = {
+        f"{service}:{''.join(word.capitalize() for word in operation.split('-'))}"
+        for service, operation in re.findall(r"\baws ([a-z0-9]+) ([a-z-]+)", SCRIPT.read_text())
+    }
+    document = node_policy("manager", Names("beamops", "prod"), ACCOUNT, "eu-central-1", lease="lease", key="key")
+    allowed = {action for one in statements(document) for action in one["Action"]}
+    assert called <= allowed, f"the script calls {called - allowed}"
+    # What Docker and the encryption of parameters call, nobody types.
+    beside = {action for action in allowed - called if not action.startswith(("kms:", "ecr:"))}
+    assert beside == set()
 
 
 def test_github_is_trusted_for_exact_subjects_alone() -> None:
