@@ -1,7 +1,7 @@
 """The adviser: asks Anthropic's API for an insight, within bounds; without an answer the computed one stands.
 
 Nothing that gives or takes work waits for it. What is sent: titles, types, teams and skills of at most 100 open items,
-agents' names, and the reports; never payloads or results.
+as many agents' names and teams' reports; never payloads or results.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from msgspec import Struct
 
 from coordinator import metrics
-from coordinator.insights import Advice, Facts, Insight, Kind, compute, keep_known
+from coordinator.insights import ITEMS_MAX, Advice, Facts, Insight, Kind, compute, keep_known
 from coordinator.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Adviser:
         if self._settings.insight_key_file is None:
             metrics.INSIGHTS.labels("computed", "asked").inc()
             return computed
+        if agent not in {one.name for one in facts.agents}:
+            agent = None
         until, kept = self._kept.get((kind, agent), (0.0, computed))
         if time.monotonic() < until:
             return kept
@@ -81,22 +83,23 @@ class Adviser:
             await self._client.close()
 
     async def _ask(self, kind: Kind, facts: Facts, agent: str | None) -> Insight:
-        if not self._spent.test(self._budget, cost=_ANSWER_TOKENS):
+        model = self._settings.insight_model
+        data: dict[str, Any] = {"kind": kind, "agent": agent, "items": facts.items, "agents": facts.agents[:ITEMS_MAX]}
+        data |= {"teams": facts.teams.teams[:ITEMS_MAX], "health": facts.health}
+        content = msgspec.json.encode(data).decode()
+        # Reserved before it is asked, at three characters a token: what is cut off may have to be paid for too.
+        if not self._spent.hit(self._budget, cost=_ANSWER_TOKENS + len(content) // 3):
             raise PermissionError(f"{self._settings.insight_tokens_per_hour} tokens an hour are used up")
         client = await self._open()
-        model = self._settings.insight_model
-        data: dict[str, Any] = {"kind": kind, "agent": agent, "items": facts.items, "agents": facts.agents}
-        data |= {"teams": facts.teams.teams, "health": facts.health}
         raw = await client.messages.with_raw_response.create(
             model=model,
             max_tokens=_ANSWER_TOKENS,
             system=_SYSTEM,
-            messages=[{"role": "user", "content": msgspec.json.encode(data).decode()}],
+            messages=[{"role": "user", "content": content}],
             output_config={"format": {"type": "json_schema", "schema": _schema()}},
         )
         message = await raw.parse()
         usage = message.usage
-        self._spent.hit(self._budget, cost=max(1, usage.input_tokens + usage.output_tokens))
         self._count(usage.input_tokens, usage.output_tokens, raw.headers)
         text = "".join(block.text for block in message.content if block.type == "text")
         if len(text) > _ANSWER_BYTES:

@@ -8,11 +8,15 @@ import asyncio
 import time
 from typing import Final, Never
 
+import structlog
+
 from coordinator import agents, metrics, reports, work
+from coordinator.errors import StoreUnavailableError
 from coordinator.loops import repeat
 from coordinator.settings import Settings
 from coordinator.store import Store
 
+_log = structlog.get_logger()
 _TICK_SECONDS: Final = 1.0
 _RETENTION_SECONDS: Final = 60.0
 _BATCH: Final = 100
@@ -59,12 +63,16 @@ class Background:
             while done == _BATCH:
                 async with self._store.transaction() as transaction:
                     done = await step(transaction)
-        if time.monotonic() - self._published_at > reports.MEASURE_SECONDS:
-            await self._publish()
-            self._published_at = time.monotonic()
         if time.monotonic() - self._retained_at > _RETENTION_SECONDS:
             await self._forget()
             self._retained_at = time.monotonic()
+        if time.monotonic() - self._published_at > reports.MEASURE_SECONDS:
+            try:
+                await self._publish()
+            except StoreUnavailableError as error:
+                # Figures can wait; leases and retention cannot wait for figures.
+                _log.warning("figures of the whole were not measured", reason=str(error))
+            self._published_at = time.monotonic()
 
     async def _publish(self) -> None:
         async with self._store.transaction() as transaction:
@@ -82,8 +90,11 @@ class Background:
         while gone:
             async with self._store.transaction() as transaction:
                 gone = bool(await transaction.rows("delete_finished", age_ms=self._retention_ms))
+        gone = True
+        while gone:
+            async with self._store.transaction() as transaction:
+                gone = bool(await transaction.rows("delete_keys", age_ms=_KEY_AGE_MS))
         async with self._store.transaction() as transaction:
-            await transaction.run("delete_keys", age_ms=_KEY_AGE_MS)
             await transaction.run("delete_agent_events", age_ms=self._retention_ms)
             await transaction.run("delete_measurements", age_ms=_MEASUREMENT_AGE_MS)
 

@@ -3,6 +3,7 @@
 Times are UTC; durations are seconds; `payload` and `result` are JSON of at most 64 KiB each.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 DOCUMENT_BYTES: Final = 64 * 1024
+DOCUMENT_DEPTH: Final = 100
 LEASE_SECONDS_DEFAULT: Final = 60
 BATCH_MAX: Final = 100
 WAIT_SECONDS_MAX: Final = 60
@@ -362,8 +364,17 @@ def check_document(field: str, value: Any) -> None:
     """Bound a JSON document.
 
     Raises:
-        ValueError: it is larger than `DOCUMENT_BYTES` when encoded.
+        ValueError: it is larger than `DOCUMENT_BYTES` when encoded, or nested deeper than `DOCUMENT_DEPTH`.
     """
+    level, depth = [value], 0
+    while level := [part for one in level if isinstance(one, dict | list) for part in _parts(one)]:
+        depth += 1
+        if depth > DOCUMENT_DEPTH:
+            raise ValueError(f"{field} is nested deeper than {DOCUMENT_DEPTH} levels")
     size = len(msgspec.json.encode(value))
     if size > DOCUMENT_BYTES:
         raise ValueError(f"{field} is {size} bytes, at most {DOCUMENT_BYTES} are allowed")
+
+
+def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value

@@ -20,16 +20,21 @@ _LOOK_ITEMS: Final = 100
 _PATIENCE_SECONDS: Final = 10.0
 """After this long who waits looks for itself: what fits it may be further back than a look goes."""
 
+_FULL_SECONDS: Final = 2.0
+"""After this long one that had no room for work looks whether it has now."""
+
 
 @dataclass(eq=False)
 class _Waiter:
     request: ClaimRequest
+    full: bool
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fits(self, row: Row) -> bool:
         request = self.request
         return (
-            (request.id is None or request.id == row["id"])
+            not self.full
+            and (request.id is None or request.id == row["id"])
             and (request.team is None or request.team == row["team"])
             and (request.type is None or request.type == row["type"])
             and (request.skills is None or set(msgspec.json.decode(row["skills"])) <= set(request.skills))
@@ -44,13 +49,13 @@ class Waiters:
         self._waiting: list[_Waiter] = []
         self._seen = store.changes.count
 
-    async def wait(self, request: ClaimRequest, seconds: float) -> None:
-        """Wait until work that fits may be there, at most so many seconds."""
-        waiter = _Waiter(request)
+    async def wait(self, request: ClaimRequest, seconds: float, *, full: bool) -> None:
+        """Wait until work that fits may be there, at most so many seconds; one that is full is not woken for any."""
+        waiter = _Waiter(request, full)
         self._waiting.append(waiter)
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(seconds, _PATIENCE_SECONDS)):
+                async with asyncio.timeout(min(seconds, _FULL_SECONDS if full else _PATIENCE_SECONDS)):
                     await waiter.woken.wait()
         finally:
             if waiter in self._waiting:

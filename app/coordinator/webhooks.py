@@ -12,20 +12,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Never
+from uuid import UUID, uuid5
 
 import httpx
 import msgspec
+import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 from uuid_utils import uuid7
 
 from coordinator import events
-from coordinator.errors import NoWebhookKeyError, UnknownWebhookError
+from coordinator.errors import KeyReusedError, NoWebhookKeyError, UnknownWebhookError
 from coordinator.events import Place
 from coordinator.loops import repeat
 from coordinator.model import FAILURES_MAX, Event, Webhook, WebhookRequest
 from coordinator.records import encode, read_event, read_webhook
 from coordinator.store import Row, Store, Transaction
 
+_log = structlog.get_logger()
+_NAMESPACE: Final = UUID("6f2f0a4e-6d1c-4f0e-9a58-2f6d1b0e7c55")
 _BATCH: Final = 100
 _LOOK_SECONDS: Final = 1.0
 _SECONDS: Final = 10.0
@@ -33,25 +37,34 @@ _PAUSE_MAX_MS: Final = 300_000
 _REASON: Final = 200
 
 
-async def add(store: Store, key_file: Path | None, request: WebhookRequest) -> tuple[Webhook, str]:
+async def add(
+    store: Store, key_file: Path | None, request: WebhookRequest, once: str | None = None
+) -> tuple[Webhook, str]:
     """Tell events to a URL from now on; gives the secret that its signatures are checked with.
+
+    With `once`, a caller and its Idempotency-Key, a repetition gives the same webhook and the same secret. Neither has
+    to be kept: the id follows from `once`, and the secret from the id.
 
     Raises:
         NoWebhookKeyError: the server has no key to make secrets from.
+        KeyReusedError: `once` came with another request before.
     """
-    id_ = str(uuid7())
+    id_ = str(uuid7()) if once is None else str(uuid5(_NAMESPACE, once))
     secret = _make_secret(key_file, id_)
     place = await events.find_place(store)
     async with store.transaction() as transaction:
-        row = await transaction.one(
+        row = await transaction.row(
             "add_webhook",
             id=id_,
             url=request.url,
             kinds=encode(request.kinds),
             tx=place.transaction,
             seq=place.number,
-        )
-    return read_webhook(row), secret
+        ) or await transaction.one("get_webhook", id=id_)
+    found = read_webhook(row)
+    if (found.url, found.kinds) != (request.url, request.kinds):
+        raise KeyReusedError("send a new Idempotency-Key with a new request")
+    return found, secret
 
 
 async def list_webhooks(transaction: Transaction) -> list[Webhook]:
@@ -73,17 +86,28 @@ async def retry(transaction: Transaction, id_: str) -> None:
 
 async def deliver(store: Store, key_file: Path | None, leads: Callable[[], bool]) -> Never:
     """Tell what is due while this process leads, until cancelled; redirects are not followed."""
+    telling: dict[str, asyncio.Task[None]] = {}
     async with httpx.AsyncClient(timeout=_SECONDS) as client:
 
         async def look() -> None:
             if leads():
                 async with store.transaction() as transaction:
                     due = await transaction.rows("list_due_webhooks", failures=FAILURES_MAX)
-                # One that is slow to take keeps no other waiting.
-                await asyncio.gather(*(_tell(store, key_file, client, row) for row in due))
+                # A task each, and one at a time of each: who is slow to take keeps no other waiting.
+                for row in due:
+                    if row["id"] not in telling or telling[row["id"]].done():
+                        telling[row["id"]] = asyncio.create_task(_tell(store, key_file, client, row))
             await asyncio.sleep(_LOOK_SECONDS)
+            for id_ in [id_ for id_, task in telling.items() if task.done()]:
+                if error := telling.pop(id_).exception():
+                    _log.warning("a webhook waits for the store", webhook=id_, reason=str(error))
 
-        await repeat("telling webhooks", look)
+        try:
+            await repeat("telling webhooks", look)
+        finally:
+            for task in telling.values():
+                task.cancel()
+            await asyncio.gather(*telling.values(), return_exceptions=True)
 
 
 async def _tell(store: Store, key_file: Path | None, client: httpx.AsyncClient, hook: Row) -> None:
@@ -97,7 +121,7 @@ async def _tell(store: Store, key_file: Path | None, client: httpx.AsyncClient, 
     try:
         if told:
             await _post(client, hook, _make_secret(key_file, hook["id"]), told)
-    except (httpx.HTTPError, NoWebhookKeyError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, NoWebhookKeyError) as error:
         pause = min(_PAUSE_MAX_MS, 1000 * 2 ** min(10, hook["failures"]))
         async with store.transaction() as transaction:
             await transaction.run(
@@ -122,8 +146,10 @@ async def _post(client: httpx.AsyncClient, hook: Row, secret: str, told: list[Ev
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Signer(secret).sign(message, now, body),
     }
-    answer = await client.post(hook["url"], content=body, headers=headers)
-    if not answer.is_success:
+    # The status alone counts: an answer's body is not read, and the whole takes no longer than its bound.
+    async with asyncio.timeout(_SECONDS), client.stream("POST", hook["url"], content=body, headers=headers) as answer:
+        taken = answer.is_success
+    if not taken:
         raise httpx.HTTPStatusError(
             f"{hook['url']} answers {answer.status_code}", request=answer.request, response=answer
         )

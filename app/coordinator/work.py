@@ -137,8 +137,8 @@ async def claim_each(transaction: Transaction, requests: list[ClaimRequest]) -> 
 
     Asked for by id, the item comes or the claim is refused. Asked for by filter, up to `count` items come, as far
     as the agent's capacity goes, the most urgent first; none when nothing fits. A refusal is in the place of claims:
-    UnknownItemError where there is no item with that id, NotClaimableError where it is held, finished, or waits, or
-    the agent has no room for it.
+    UnknownItemError where there is no item with that id, NotClaimableError where it is held, finished, or waits, and
+    wherever the agent has no room.
     """
     await _see_agents(transaction, [request.agent for request in requests])
     room = await _room(transaction, requests)
@@ -168,7 +168,7 @@ async def claim_each(transaction: Transaction, requests: list[ClaimRequest]) -> 
         given[row["agent"]].append(Claim(item, row["token"], read_time(row["lease_expires_at"])))
     return [
         given[request.agent]
-        if request.id is None or given[request.agent]
+        if given[request.agent] or (request.id is None and room[request.agent])
         else await _refuse_claim(transaction, request.id, request.agent, room[request.agent])
         for request in requests
     ]
@@ -181,8 +181,8 @@ async def renew_each(transaction: Transaction, asked: "list[Held[Renewal]]") -> 
     is not the current one, ForbiddenError where it is another agent's; nothing has changed then.
     """
     # Agents before items, as everywhere: who holds one and waits for the other never meets its mirror image.
-    holders = await transaction.rows("list_holders", ids=encode([one.item for one in asked]))
-    await _see_agents(transaction, [row["name"] for row in holders])
+    holders = await transaction.many("get_holder", [one.values() for one in asked])
+    await _see_agents(transaction, list({row["name"] for row in holders}))
     rows = {
         row["id"]: row
         for row in await transaction.many(
@@ -325,8 +325,8 @@ async def _room(transaction: Transaction, requests: list[ClaimRequest]) -> dict[
     return room
 
 
-async def _refuse_claim(transaction: Transaction, item: str, agent: str, room: int) -> CoordinatorError:
-    if not room:
+async def _refuse_claim(transaction: Transaction, item: str | None, agent: str, room: int) -> CoordinatorError:
+    if not room or item is None:
         return NotClaimableError(f"{agent} is draining, or holds as much as its capacity allows")
     try:
         now = await get_item(transaction, item)

@@ -26,7 +26,11 @@ Act = Callable[[Transaction, list[_T]], Awaitable[Sequence[Any]]]
 
 
 class NothingYetError(Exception):
-    """Nothing can be claimed, and whoever asks has time left to wait."""
+    """Nothing can be claimed, and whoever asks has time left to wait; `full` if its agent has no room for anything."""
+
+    def __init__(self, *, full: bool) -> None:
+        super().__init__("nothing to claim yet")
+        self.full = full
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,16 @@ async def _submit(transaction: Transaction, asked: list[tuple[Submission, str | 
 
 async def _claim(transaction: Transaction, asked: list[tuple[ClaimRequest, bool]]) -> Sequence[Any]:
     given = await work.claim_each(transaction, [request for request, _ in asked])
-    return [_give(claims, patient) for claims, (_, patient) in zip(given, asked, strict=True)]
+    return [_give(claims, *one) for claims, one in zip(given, asked, strict=True)]
 
 
-def _give(claims: list[Claim] | CoordinatorError, patient: bool) -> Any:
-    if patient and (not claims or isinstance(claims, CoordinatorError)):
-        return NothingYetError("nothing to claim yet")
+def _give(claims: list[Claim] | CoordinatorError, request: ClaimRequest, patient: bool) -> Any:
+    refused = isinstance(claims, CoordinatorError)
+    full = refused and request.id is None
+    if patient and (refused or not claims):
+        return NothingYetError(full=full)
+    if full:
+        return Claims([])
     return claims if isinstance(claims, CoordinatorError) else Claims(claims)
 
 

@@ -122,3 +122,27 @@ async def test_who_has_gone_while_waiting_is_given_nothing(coordinators: list[st
         history = (await client.get(f"{url}/v1/work/{item}/history")).json()["events"]
     assert [claim["item"]["id"] for claim in answer.json()["claims"]] == [item]
     assert [event["agent"] for event in history] == [None, "ada"]
+
+
+async def test_agents_without_room_hold_nobody_up(coordinators: list[str]) -> None:
+    url = coordinators[0]
+    names = [f"full-{number}" for number in range(8)]
+    async with httpx.AsyncClient(timeout=30) as client, asyncio.timeout(20):
+        for name in names:
+            await client.post(f"{url}/v1/agents", json={"name": name, "capacity": 1})
+            await client.post(f"{url}/v1/work", json=WORK)
+            await client.post(f"{url}/v1/claims", json={"agent": name})
+        ask = {"wait_seconds": 8}
+        waiting = [
+            asyncio.create_task(client.post(f"{url}/v1/claims", json={"agent": name, **ask}))
+            for name in [*names, "free"]
+        ]
+        while await waiting_claims(client, url) < len(waiting):
+            await asyncio.sleep(0.05)
+        item = (await client.post(f"{url}/v1/work", json=WORK)).json()["id"]
+        begin = time.monotonic()
+        answer = await waiting[-1]
+        assert [claim["item"]["id"] for claim in answer.json()["claims"]] == [item]
+        assert time.monotonic() - begin < 2, "who has no room was woken before who has"
+        assert await waiting_claims(client, url) == len(names)
+        await asyncio.gather(*waiting)

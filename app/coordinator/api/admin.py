@@ -43,9 +43,11 @@ async def get_config(state: State) -> Configuration:
 
 
 @post("/webhooks", opt=_OPERATOR, responses={201: ResponseSpec(NewWebhook, description="The new webhook")})
-async def add_webhook(state: State, data: JSONBody[WebhookRequest]) -> NewWebhook:
+async def add_webhook(request: Ask, data: JSONBody[WebhookRequest], key: Key = None) -> NewWebhook:
     """Tell events to a URL from now on, signed."""
-    return NewWebhook(*await webhooks.add(state.store, state.settings.webhook_key_file, data))
+    state = request.app.state
+    once = None if key is None else f"{request.state.caller.token} {key}"
+    return NewWebhook(*await webhooks.add(state.store, state.settings.webhook_key_file, data, once))
 
 
 @get("/webhooks", opt=_OPERATOR)

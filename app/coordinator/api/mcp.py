@@ -3,8 +3,9 @@
 Stateless, so that any replica may answer: https://modelcontextprotocol.io, streamable HTTP.
 """
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ from coordinator.api.requests import require_role
 from coordinator.model import ClaimRequest, Completion, Failure, Listing, Registration, Release, Renewal, Submission
 
 _PATH: Final = "/mcp"
+_LOOK_SECONDS: Final = 0.5
 _BODY_BYTES: Final = 256 * 1024
 _ITEM: Final[dict[str, object]] = {"type": "string", "description": "The work item's id."}
 _KEY: Final[dict[str, object]] = {
@@ -117,11 +119,27 @@ class Tools:
         if route.method == "GET":
             answer = await self._api.get(path, params=arguments, headers=headers, timeout=None)
         else:
-            answer = await self._api.post(path, json=arguments, headers=headers, timeout=None)
+            asked = self._api.post(path, json=arguments, headers=headers, timeout=None)
+            found = await _unless_gone(context, asked)
+            if found is None:
+                return _refuse("the client has gone")
+            answer = found
         if answer.is_error:
             problem = answer.json()
             return _refuse(f"{problem['code']}: {problem['detail']}", problem)
         return CallToolResult(content=[TextContent(text=answer.text)], structured_content=answer.json())
+
+
+async def _unless_gone(context: Any, asking: Coroutine[Any, Any, httpx.Response]) -> httpx.Response | None:
+    """The answer, unless the client goes away before: what nobody would get is not claimed."""
+    task = asyncio.create_task(asking)
+    try:
+        while not (await asyncio.wait({task}, timeout=_LOOK_SECONDS))[0]:
+            if context.request is not None and await context.request.is_disconnected():
+                return None
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def _list_tools(_: Any, __: Any) -> ListToolsResult:

@@ -17,7 +17,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from coordinator.access import ANYBODY, Caller, Role, authenticate
-from coordinator.errors import ForbiddenError, RateLimitedError
+from coordinator.errors import ForbiddenError, RateLimitedError, UnauthenticatedError
 from coordinator.settings import Settings
 from coordinator.store import Store, Transaction
 from coordinator.writes import Answer, Once, Writes
@@ -28,6 +28,7 @@ ROLE: Final = "role"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "[::1]"}
 _KNOWN_SECONDS: Final = 1.0
 _KNOWN_MAX: Final = 10_000
+_HEADER_MAX: Final = 256
 
 Ask = Request[Any, Any, State]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=8, max_length=128)]
@@ -52,13 +53,16 @@ class Gate:
         Raises:
             UnauthenticatedError: it has no valid token, and needs one.
             RateLimitedError: its token was used too often.
-            ForbiddenError: without authentication, and addressed by a name that is not loopback's: a web page of
-                somebody else's may have made a browser on this machine ask (DNS rebinding).
+            ForbiddenError: without authentication, and addressed by a name that is not loopback's, or by a page of
+                another origin: somebody else's page may have made a browser on this machine ask.
         """
         if not self._authenticate:
             host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
             if self._loopback_only and host not in _LOOPBACK:
                 raise ForbiddenError("without authentication this coordinator answers to 127.0.0.1 and localhost alone")
+            origin = headers.get("origin")
+            if origin is not None and origin.partition("://")[2] != headers.get("host"):
+                raise ForbiddenError("without authentication pages of another origin may not ask")
             return ANYBODY
         caller = await self._recognise(store, headers.get("authorization"))
         if not self._limiter.hit(self._limit, caller.token):
@@ -68,6 +72,8 @@ class Gate:
 
     async def _recognise(self, store: Store, header: str | None) -> Caller:
         """Look a token up, at most once a second: one that is revoked is refused within a second."""
+        if header is not None and len(header) > _HEADER_MAX:
+            raise UnauthenticatedError("that is longer than any token")
         until, caller = self._known.get(header or "", (0.0, ANYBODY))
         if time.monotonic() < until:
             return caller

@@ -127,10 +127,10 @@ async def claim_work(request: Ask, data: JSONBody[ClaimRequest], key: Key = None
         patient = time.monotonic() < end and not state.lifecycle.draining
         try:
             answer = await state.writes.claim(once, data, patient=patient)
-        except NothingYetError:
+        except NothingYetError as nothing:
             request.scope["state"]["waited"] = True
             with metrics.WAITING.track_inprogress():
-                left = await _leaves(request, state.waiters.wait(data, end - time.monotonic()))
+                left = await _leaves(request, state.waiters.wait(data, end - time.monotonic(), full=nothing.full))
             if left:
                 return ASGIResponse(body=b"", status_code=499)
         else:

@@ -13,8 +13,10 @@ UPDATE idempotency SET answer = :answer WHERE key = :key;
 -- What was refused has changed nothing, and may be asked again.
 DELETE FROM idempotency WHERE key = :key;
 
--- name: delete_keys!
-DELETE FROM idempotency WHERE created_at < now_ms() - CAST(:age_ms AS BIGINT);
+-- name: delete_keys
+DELETE FROM idempotency WHERE key IN (
+    SELECT key FROM idempotency WHERE created_at < now_ms() - CAST(:age_ms AS BIGINT) ORDER BY created_at LIMIT 5000
+) RETURNING key;
 
 -- name: add_token!
 INSERT INTO api_token (id, name, role, agent, digest, created_at)

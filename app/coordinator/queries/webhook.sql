@@ -1,6 +1,10 @@
 -- name: add_webhook^
 INSERT INTO webhook (id, url, kinds, tx, seq, retry_at, created_at)
-VALUES (:id, :url, :kinds, CAST(:tx AS BIGINT), CAST(:seq AS BIGINT), now_ms(), now_ms()) RETURNING *;
+VALUES (:id, :url, :kinds, CAST(:tx AS BIGINT), CAST(:seq AS BIGINT), now_ms(), now_ms())
+ON CONFLICT (id) DO NOTHING RETURNING *;
+
+-- name: get_webhook^
+SELECT * FROM webhook WHERE id = :id;
 
 -- name: list_webhooks
 SELECT * FROM webhook ORDER BY id;

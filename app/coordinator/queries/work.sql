@@ -20,9 +20,11 @@ UPDATE work_item SET parent = :parent WHERE id = :id;
 -- name: get_item^
 SELECT * FROM work_item WHERE id = :id;
 
--- name: list_holders
-SELECT DISTINCT agent AS name FROM work_item
-WHERE status = 'claimed' AND id IN (SELECT value FROM json_each(CAST(:ids AS TEXT)));
+-- name: get_holder
+-- Who may renew this: its token is the current one. Anybody else's asking says nothing of the holder.
+SELECT agent AS name FROM work_item
+WHERE id = :id AND token = :token AND status = 'claimed' AND lease_expires_at > now_ms()
+  AND (CAST(:speaker AS TEXT) IS NULL OR agent = :speaker);
 
 -- name: list_items
 SELECT * FROM work_item

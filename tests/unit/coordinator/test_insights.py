@@ -197,3 +197,14 @@ async def test_the_budget_of_tokens_is_kept(key: Path) -> None:
         found = await adviser_.advise(Kind.TEAMS, FACTS)
         await adviser_.close()
     assert "tokens an hour are used up" in (found.note or "") and len(receiver.asked) == 1
+
+
+async def test_what_is_cut_off_counts_against_the_budget_too(key: Path) -> None:
+    with Receiver(Answer(seconds=2, body={})) as receiver:
+        adviser_ = adviser(receiver, key, insight_tokens_per_hour=3000, insight_seconds=0.5)
+        for kind in (Kind.HEALTH, Kind.TEAMS, Kind.PRIORITIES):
+            await adviser_.advise(kind, FACTS)
+        found = await adviser_.advise(Kind.BOTTLENECKS, FACTS)
+        await adviser_.close()
+    assert "tokens an hour are used up" in (found.note or "")
+    assert len(receiver.asked) <= 1

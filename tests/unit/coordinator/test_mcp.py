@@ -1,5 +1,6 @@
 """The Model Context Protocol, by its SDK's own client against a coordinator that serves."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,21 @@ async def test_tools_ask_for_a_token_where_the_api_does(store: dict[str, str], t
             await use(client, "submit", type="build", title="x")
             await use(client, "claim_work", agent="ada")
             assert "forbidden" in await refused(client, "claim_work", agent="bob")
+
+
+async def test_a_client_that_has_gone_while_waiting_is_given_nothing(url: str) -> None:
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "claim_work", "arguments": {"agent": "ghost", "wait_seconds": 20}},
+    }
+    headers = {"Accept": "application/json, text/event-stream"}
+    with pytest.raises(httpx2.TimeoutException):
+        httpx2.post(url, json=call, headers=headers, timeout=1.5)
+    await asyncio.sleep(1.5)
+    async with Client(url) as client:
+        item = await use(client, "submit", type="build", title="x")
+        await asyncio.sleep(1)
+        listed = await use(client, "list")
+    assert [(one["id"], one["status"]) for one in listed["items"]] == [(item["id"], "ready")]

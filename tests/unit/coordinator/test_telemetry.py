@@ -148,3 +148,22 @@ def test_without_authentication_another_name_for_loopback_is_refused(url: str) -
     """A page that made its own name mean 127.0.0.1 must not get a browser on this machine to ask."""
     answer = httpx.get(f"{url}/v1/work", headers={"Host": "evil.example:4000"})
     assert answer.status_code == 403 and answer.json()["code"] == "forbidden"
+
+
+def test_without_authentication_a_page_of_another_origin_is_refused(url: str) -> None:
+    """A simple POST needs no leave of ours: a browser on this machine would send it for any page."""
+    foreign = httpx.post(
+        f"{url}/v1/work",
+        content=b'{"type": "x", "title": "x"}',
+        headers={"Content-Type": "text/plain", "Origin": "https://evil.example"},
+    )
+    assert foreign.status_code == 403
+    own = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}, headers={"Origin": url})
+    assert own.status_code == 201
+
+
+def test_a_header_longer_than_any_token_is_not_looked_up(store: dict[str, str], log: Path) -> None:
+    token = make_token(store, "one")
+    with serve({**store, "COORDINATOR_AUTHENTICATE": "true"}, log) as url:
+        padded = httpx.get(f"{url}/v1/work", headers={"Authorization": f"Bearer {token}{' ' * 10_000}x"})
+        assert padded.status_code == 401

@@ -122,3 +122,27 @@ async def test_without_a_key_nothing_is_signed_and_nothing_added(client: httpx.A
     answer = await client.post("/v1/webhooks", json={"url": "http://127.0.0.1:1/"})
     assert answer.status_code == 409 and answer.json()["code"] == "webhook_key_missing"
     assert (await client.get("/v1/webhooks")).json() == {"webhooks": []}
+
+
+async def test_the_same_key_is_the_same_webhook_and_the_same_secret(client: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "the same key"}
+    body = {"url": "http://127.0.0.1:1/"}
+    first, again = [(await client.post("/v1/webhooks", json=body, headers=key)).json() for _ in range(2)]
+    assert first == again
+    other = await client.post("/v1/webhooks", json={"url": "http://127.0.0.1:2/"}, headers=key)
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+async def test_neither_a_slow_nor_an_impossible_receiver_holds_another_up(
+    client: httpx.AsyncClient, submit: Do
+) -> None:
+    with Receiver(Answer(seconds=5)) as slow, Receiver(Answer()) as quick:
+        await add(client, slow)
+        assert (await client.post("/v1/webhooks", json={"url": "http://x:b/"})).status_code == 201
+        await add(client, quick)
+        for number in range(2):
+            await submit(title=str(number))
+            await wait_for(lambda: len(quick.asked) > number, lambda: "held up")  # noqa: B023 - awaited at once
+        assert len(slow.asked) == 1, "told again while it was being told"
+        hooks = (await client.get("/v1/webhooks")).json()["webhooks"]
+    assert [hook["failures"] > 0 for hook in hooks] == [False, True, False], hooks

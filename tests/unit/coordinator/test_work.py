@@ -192,3 +192,28 @@ async def test_a_body_over_the_bound_is_refused(client: httpx.AsyncClient) -> No
 async def test_a_path_or_method_that_is_not_there_is_a_problem_too(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/jobs")).json()["code"] == "not_found"
     assert (await client.delete("/v1/work")).json()["code"] == "method_not_allowed"
+
+
+async def test_a_stale_renewal_says_nothing_of_the_new_holder(
+    client: httpx.AsyncClient, submit: Do, claim: Do, clock: Clock
+) -> None:
+    item = await submit()
+    await client.post("/v1/agents", json={"name": "bob", "ttl_seconds": 5})
+    await claim("bob", id=item["id"])
+    before = (await client.get("/v1/agents/bob")).json()["last_seen_at"]
+    clock.advance(3)
+    refused = await client.post(f"/v1/work/{item['id']}/renew", json={"token": 999})
+    assert refused.json()["code"] == "lease_lost"
+    assert (await client.get("/v1/agents/bob")).json()["last_seen_at"] == before
+
+
+@pytest.mark.parametrize("shape", ["lists", "objects"])
+async def test_a_document_that_is_nested_too_deep_is_refused(client: httpx.AsyncClient, shape: str) -> None:
+    nested: Any = 1
+    for _ in range(101):
+        nested = [nested] if shape == "lists" else {"a": nested}
+    answer = await client.post("/v1/work", json={"type": "x", "title": "x", "payload": nested})
+    assert answer.status_code == 400 and "nested deeper than 100" in answer.json()["detail"]
+    inner = nested[0] if shape == "lists" else nested["a"]
+    assert (await client.post("/v1/work", json={"type": "x", "title": "x", "payload": inner})).status_code == 201
+    assert (await client.get("/v1/work")).status_code == 200
