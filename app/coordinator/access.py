@@ -66,8 +66,12 @@ async def authenticate(transaction: Transaction, header: str | None) -> Caller:
     """
     scheme, _, token = (header or "").partition(" ")
     id_, _, secret = token.strip().removeprefix(PREFIX).partition(".")
+    if header is None:
+        raise UnauthenticatedError(
+            "send `Authorization: Bearer <token>`; the command line has it from COORDINATOR_TOKEN"
+        )
     if scheme.lower() != "bearer" or not secret:
-        raise UnauthenticatedError("send `Authorization: Bearer <token>`")
+        raise UnauthenticatedError("that is not a token; `coordinator admin create-token` makes them")
     row = await transaction.row("get_token", id=id_)
     # Compared also when there is none, so that an answer's time does not tell which ids exist.
     if not hmac.compare_digest(row["digest"] if row else _digest(""), _digest(secret)) or row is None:

@@ -40,8 +40,9 @@ class _DrainingServer(uvicorn.Server):
             self.force_exit = True
         elif sig == signal.SIGTERM and not self._lifecycle.draining and self._loop is not None:
             self._lifecycle.draining = True
-            _log.info("draining", seconds=self._seconds)
             self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, setattr, self, "should_exit", True)
+            # After what matters: who reads the log may be gone, and writing it fail.
+            _log.info("draining", seconds=self._seconds)
         else:
             self.should_exit = True
 

@@ -38,7 +38,8 @@ async def get_config(state: State) -> Configuration:
     settings = state.settings.model_dump(mode="json")
     url = urlsplit(settings["database_url"])
     # A password belongs into its file, but may stand in the address.
-    settings["database_url"] = urlunsplit(url._replace(netloc=_hide_password(url.netloc)))
+    if url.netloc:
+        settings["database_url"] = urlunsplit(url._replace(netloc=_hide_password(url.netloc)))
     return Configuration({f"COORDINATOR_{name.upper()}": value for name, value in settings.items()})
 
 

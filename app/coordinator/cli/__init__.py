@@ -123,7 +123,9 @@ def main() -> None:
         _refuse_usage(error)
     except Problem as problem:
         stop(f"{problem.code}: {problem}", 1)
-    except (UnreachableError, StoreUnavailableError) as error:
+    except UnreachableError as error:
+        stop(f"{error}; `coordinator serve` starts one, --url or COORDINATOR_URL names another", 3)
+    except StoreUnavailableError as error:
         stop(str(error), 3)
     except CoordinatorError as error:
         stop(f"{error.code}: {error}", 1)

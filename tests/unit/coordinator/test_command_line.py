@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from coordinator.insights import Kind
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from tests.servers import serve
+from tests.servers import free_port, serve, wait_until_ready
 
 Run = Any
 
@@ -229,3 +230,22 @@ def test_every_command_explains_itself() -> None:
         if " ".join(words) not in without:
             assert "--json" in CliRunner().invoke(app, [*words, "--help"]).output, words
         assert "Usage: " in CliRunner().invoke(app, [*words, "--help"]).output
+
+
+def test_the_end_comes_although_nobody_reads_the_log_any_more(tmp_path: Path) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "coordinator", "serve"],
+        env={
+            **os.environ,
+            "COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}",
+            "COORDINATOR_PORT": str(port),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until_ready(f"http://127.0.0.1:{port}")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.terminate()
+    process.wait(15)
