@@ -4,8 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from coordinator.health import Health
-from coordinator.model import AgentStatus
+from coordinator.health import Measured, score_health
 
 _SHARE_FAILED: Final = 10
 _HEALTH: Final = 80
@@ -31,10 +30,11 @@ class Alerts(Struct):
     alerts: list[Alert]
 
 
-def judge(health: Health, efficiency: float, agents: dict[str, int]) -> Alerts:
+def judge(measured: Measured) -> Alerts:
     """Hold what was measured against the thresholds (prior dashboards' own, or stricter)."""
+    health = score_health(measured)
     part = {one.name: one.value for one in health.parts}
-    active = agents.get(AgentStatus.ACTIVE, 0)
+    active, efficiency = measured.agents_active, measured.efficiency
     found = [
         Alert("no active agents", active == 0, active, 1, "start agents, or see why they stopped renewing"),
         Alert(

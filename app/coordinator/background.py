@@ -76,24 +76,15 @@ class Background:
 
     async def _publish(self) -> None:
         async with self._store.transaction() as transaction:
-            metrics.publish(
-                metrics.Whole(
-                    await reports.report_health(transaction, self._replicas),
-                    await reports.measure_efficiency(transaction),
-                    await reports.count_agents(transaction),
-                    await reports.report_teams(transaction),
-                )
-            )
+            measured = await reports.measure(transaction, self._replicas)
+            metrics.publish(metrics.Whole(measured, await reports.report_teams(transaction)))
 
     async def _forget(self) -> None:
-        gone = True
-        while gone:
-            async with self._store.transaction() as transaction:
-                gone = bool(await transaction.rows("delete_finished", age_ms=self._retention_ms))
-        gone = True
-        while gone:
-            async with self._store.transaction() as transaction:
-                gone = bool(await transaction.rows("delete_keys", age_ms=_KEY_AGE_MS))
+        for query, age_ms in (("delete_finished", self._retention_ms), ("delete_keys", _KEY_AGE_MS)):
+            gone = True
+            while gone:
+                async with self._store.transaction() as transaction:
+                    gone = bool(await transaction.rows(query, age_ms=age_ms))
         async with self._store.transaction() as transaction:
             await transaction.run("delete_agent_events", age_ms=self._retention_ms)
             await transaction.run("delete_measurements", age_ms=_MEASUREMENT_AGE_MS)

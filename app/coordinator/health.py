@@ -6,7 +6,6 @@ from typing import Final
 from msgspec import Struct
 
 WINDOW_SECONDS: Final = 600
-OLDEST_READY: Final = "oldest ready work"
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,12 @@ class Measured:
     """95 % of the answers to agents were faster, at the slowest replica."""
     replicas: int
     replicas_expected: int
+    agents_active: int
+
+    @property
+    def efficiency(self) -> float:
+        """Of the claims that ended, the share that was completed."""
+        return share_completed(self.completed, self.failures + self.expired)
 
 
 class Part(Struct):
@@ -56,7 +61,7 @@ def score_health(measured: Measured) -> Health:
     parts = [
         _part("failures", 100 * _share(measured.failures, measured.completed + measured.failures), "%", 1, 25, 20),
         _part("leases expired", 100 * _share(measured.expired, measured.claimed), "%", 1, 25, 15),
-        _part(OLDEST_READY, measured.oldest_ready_seconds, "s", 60, 3600, 15),
+        _part("oldest ready work", measured.oldest_ready_seconds, "s", 60, 3600, 15),
         _part("agents offline", 100 * _share(measured.agents_offline, measured.agents), "%", 5, 50, 10),
         _part("store round trip", measured.store_ms, "ms", 20, 500, 10),
         _part("errors", 100 * _share(measured.errors, measured.requests), "%", 0.1, 5, 10),
@@ -65,6 +70,11 @@ def score_health(measured: Measured) -> Health:
         _part("replicas missing", 100 * _share(missing, measured.replicas_expected), "%", 0, 50, 10),
     ]
     return Health(round(sum(part.score * part.weight for part in parts) / sum(part.weight for part in parts), 1), parts)
+
+
+def share_completed(completed: int, lost: int) -> float:
+    """Of the claims that ended, the share that was completed; 1 where none ended."""
+    return round(completed / (completed + lost), 3) if completed + lost else 1.0
 
 
 def _part(name: str, value: float, unit: str, good: float, bad: float, weight: float) -> Part:

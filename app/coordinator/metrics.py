@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from litestar.types import HTTPScope
@@ -9,14 +10,13 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from coordinator.health import OLDEST_READY, Health
-from coordinator.model import AgentStatus, Status, WorkItem
+from coordinator.health import Measured, score_health
+from coordinator.model import Status, WorkItem
 from coordinator.reports import Teams, percentiles
 
 OPERATION: Final = "operation"
 """The key of a route's `opt` that names what its latency counts as."""
 
-_SERVER_ERROR: Final = 500
 _WINDOW_MAX: Final = 20_000
 _WORK: Final = ("work_type", "team", "priority")
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -37,8 +37,6 @@ _LATENCY: Final = Histogram(
     "beamops_agent_coordination_latency_seconds", "Answers to agents; without the time that a claim chose to wait.",
     ["operation"], buckets=_SECONDS,
 )  # fmt: skip
-
-
 WAITING: Final = Gauge("beamops_agent_waiting_claims", "Claims that wait for work at this replica.")
 INSIGHTS: Final = Counter("beamops_insights", "Insights asked for.", ["source", "outcome"])
 INSIGHT_TOKENS: Final = Counter("beamops_insight_tokens", "Tokens read and written by the model.", ["direction"])
@@ -104,7 +102,7 @@ def count_request(scope: HTTPScope, status: int, seconds: float) -> None:
     """Count a request; one that chose to wait says nothing of how fast this is."""
     _REQUESTS.labels(scope["method"], scope["path_template"] or "(none)", status).observe(seconds)
     WINDOW.requests += 1
-    WINDOW.errors += status >= _SERVER_ERROR
+    WINDOW.errors += status >= HTTPStatus.INTERNAL_SERVER_ERROR
     operation = scope["route_handler"].opt.get(OPERATION) if "route_handler" in scope else None
     if operation is not None and not scope["state"].get("waited"):
         _LATENCY.labels(operation).observe(seconds)
@@ -116,9 +114,7 @@ def count_request(scope: HTTPScope, status: int, seconds: float) -> None:
 class Whole:
     """What the coordinator as a whole is like, whichever process tells."""
 
-    health: Health
-    efficiency: float
-    agents: dict[str, int]
+    measured: Measured
     teams: Teams
 
 
@@ -131,21 +127,23 @@ class _WholeCollector(Collector):
         whole = self.whole
         if whole is None:
             return
-        active = whole.agents.get(AgentStatus.ACTIVE, 0)
-        yield GaugeMetricFamily("beamops_agent_active_count", "Agents that are active.", value=active)
+        measured = whole.measured
+        yield GaugeMetricFamily("beamops_agent_active_count", "Agents that are active.", value=measured.agents_active)
         yield GaugeMetricFamily(
             "beamops_coordination_efficiency_ratio",
             "Of the claims that ended in ten minutes, the share that was completed.",
-            value=whole.efficiency,
+            value=measured.efficiency,
         )
         health = GaugeMetricFamily("beamops_health_score", "0 to 100, and each of its parts.", labels=["part"])
-        health.add_metric(["all"], whole.health.score)
-        for part in whole.health.parts:
+        score = score_health(measured)
+        health.add_metric(["all"], score.score)
+        for part in score.parts:
             health.add_metric([part.name], part.score)
         yield health
-        oldest = next(part.value for part in whole.health.parts if part.name == OLDEST_READY)
         yield GaugeMetricFamily(
-            "beamops_work_oldest_ready_seconds", "How long the oldest ready work has waited.", value=oldest
+            "beamops_work_oldest_ready_seconds",
+            "How long the oldest ready work has waited.",
+            value=measured.oldest_ready_seconds,
         )
         items = GaugeMetricFamily("beamops_work_items", "Work items.", labels=["team", "status"])
         velocity = GaugeMetricFamily("beamops_team_velocity", "Points completed in seven days.", labels=["team"])

@@ -23,9 +23,9 @@ def read_item(row: Row) -> WorkItem:
     return msgspec.convert(values, WorkItem)
 
 
-def read_claim(row: Row) -> Claim:
-    """A claim from the row of its item."""
-    return Claim(read_item(row), row["token"], read_time(row["lease_expires_at"]))
+def read_claim(row: Row, item: WorkItem | None = None) -> Claim:
+    """A claim from the row of its item, which may have been read already."""
+    return Claim(item or read_item(row), row["token"], read_time(row["lease_expires_at"]))
 
 
 def read_agent(row: Row) -> Agent:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from coordinator.agents import list_agents
-from coordinator.health import WINDOW_SECONDS, Health, Measured, score_health
+from coordinator.health import WINDOW_SECONDS, Health, Measured, score_health, share_completed
 from coordinator.model import Agent, AgentStatus, Status, WorkItem
 from coordinator.records import read_item
 from coordinator.store import Row, Transaction
@@ -150,43 +150,37 @@ class Flow(Struct):
     states: dict[str, Percentiles]
 
 
-async def report_health(transaction: Transaction, replicas_expected: int) -> Health:
-    """Measure, and score."""
+async def measure(transaction: Transaction, replicas_expected: int) -> Measured:
+    """What the health score is made from."""
     begin = time.perf_counter()
     oldest_ms = await transaction.value("oldest_ready_ms")
     store_ms = (time.perf_counter() - begin) * 1000
     kinds = await _kinds(transaction, WINDOW_SECONDS * 1000, 0)
-    agents = await count_agents(transaction)
+    agents = {row["status"]: int(row["agents"]) for row in await transaction.rows("count_agents")}
     served = await transaction.one("sum_measurements", age_ms=WINDOW_SECONDS * 1000)
     # Whoever answers this is there, also before it has measured anything.
     replicas = max(1, await transaction.value("count_replicas", age_ms=3 * MEASURE_SECONDS * 1000))
-    return score_health(
-        Measured(
-            completed=kinds["completed"],
-            failures=kinds["failed"] + kinds["retried"],
-            claimed=kinds["claimed"],
-            expired=kinds["expired"] + kinds["returned"],
-            oldest_ready_seconds=int(oldest_ms) / 1000,
-            agents=sum(agents.values()),
-            agents_offline=agents.get(AgentStatus.OFFLINE, 0),
-            store_ms=store_ms,
-            requests=int(served["requests"]),
-            errors=int(served["errors"]),
-            p95_ms=float(served["p95_ms"]),
-            replicas=replicas,
-            replicas_expected=replicas_expected,
-        )
+    return Measured(
+        completed=kinds["completed"],
+        failures=kinds["failed"] + kinds["retried"],
+        claimed=kinds["claimed"],
+        expired=kinds["expired"] + kinds["returned"],
+        oldest_ready_seconds=int(oldest_ms) / 1000,
+        agents=sum(agents.values()),
+        agents_offline=agents.get(AgentStatus.OFFLINE, 0),
+        store_ms=store_ms,
+        requests=int(served["requests"]),
+        errors=int(served["errors"]),
+        p95_ms=float(served["p95_ms"]),
+        replicas=replicas,
+        replicas_expected=replicas_expected,
+        agents_active=agents.get(AgentStatus.ACTIVE, 0),
     )
 
 
-async def count_agents(transaction: Transaction) -> dict[str, int]:
-    """How many agents there are of each status."""
-    return {row["status"]: int(row["agents"]) for row in await transaction.rows("count_agents")}
-
-
-async def measure_efficiency(transaction: Transaction) -> float:
-    """Of the claims that ended in the health score's window, the share that was completed; 1 of none."""
-    return _efficiency(await _kinds(transaction, WINDOW_SECONDS * 1000, 0))
+async def report_health(transaction: Transaction, replicas_expected: int) -> Health:
+    """Measure, and score."""
+    return score_health(await measure(transaction, replicas_expected))
 
 
 async def report_teams(transaction: Transaction) -> Teams:
@@ -355,9 +349,9 @@ async def _kinds(transaction: Transaction, from_ms: int, to_ms: int) -> Counter[
 
 
 def _efficiency(kinds: Counter[str]) -> float:
-    lost = sum(kinds[kind] for kind in ("failed", "retried", "expired", "returned"))
-    ended = kinds["completed"] + lost
-    return round(kinds["completed"] / ended, 3) if ended else 1.0
+    return share_completed(
+        kinds["completed"], sum(kinds[kind] for kind in ("failed", "retried", "expired", "returned"))
+    )
 
 
 def _share(part: set[str], whole: set[str]) -> float:

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +26,6 @@ _log = structlog.get_logger()
 _tracer = trace.get_tracer("coordinator")
 _QUIET: Final = {LIVE_PATH, READY_PATH, METRICS_PATH}
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_SERVER_ERROR: Final = 500
 
 
 def current_trace_id() -> str | None:
@@ -63,7 +63,7 @@ def observe(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
         begin = time.perf_counter()
-        status = _SERVER_ERROR
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
         method, route = scope["method"], scope["path_template"]
         carrier = {
             name.decode(): value.decode("latin-1")
@@ -93,7 +93,7 @@ def observe(app: ASGIApp) -> ASGIApp:
                             "http.response.status_code": status,
                         }
                     )
-                    if status >= _SERVER_ERROR:
+                    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                         span.set_status(StatusCode.ERROR)
                 _log.info("request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 1))
 

@@ -31,7 +31,7 @@ from coordinator.model import (
     WorkItem,
     WorkPage,
 )
-from coordinator.records import encode, read_claim, read_event, read_item, read_time, record, record_each
+from coordinator.records import encode, read_claim, read_event, read_item, record, record_each
 from coordinator.store import Row, Transaction
 
 _T = TypeVar("_T", Renewal, Completion, Failure, Release)
@@ -165,7 +165,7 @@ async def claim_each(transaction: Transaction, requests: list[ClaimRequest]) -> 
     items = await record_each(transaction, (("claimed", row, {}) for row in rows))
     given: dict[str, list[Claim]] = {request.agent: [] for request in requests}
     for row, item in zip(rows, items, strict=True):
-        given[row["agent"]].append(Claim(item, row["token"], read_time(row["lease_expires_at"])))
+        given[row["agent"]].append(read_claim(row, item))
     return [
         given[request.agent]
         if given[request.agent] or (request.id is None and room[request.agent])

@@ -64,7 +64,9 @@ class Writes:
         async def act(transaction: Transaction, _: list[None]) -> list[Any]:
             return [await change(transaction)]
 
-        return await _Together(self._store, act).ask(None, once)
+        call = _Call(None, once, None)
+        await _carry_out(self._store, act, [call])
+        return await call.answer
 
     async def submit(self, once: Once, submission: Submission, trace_id: str | None) -> Answer:
         """See `work.submit_all`."""
@@ -144,7 +146,7 @@ class _Together(Generic[_T]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await self._carry_out(self._take())
+                await _carry_out(self._store, self._act, self._take())
         finally:
             self._working = None
 
@@ -164,25 +166,26 @@ class _Together(Generic[_T]):
         self._waiting.extendleft(reversed(later))
         return taken
 
-    async def _carry_out(self, calls: list[_Call[_T]]) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with self._store.transaction() as transaction:
-                    answers = await _answer(transaction, calls, self._act)
-            except StoreUnavailableError as error:
-                answers = [error] * len(calls)
-            except Exception as error:  # noqa: BLE001 - it is given to the caller whose request it is
-                if len(calls) > 1:
-                    # Undone whole: whoever is not the cause of it must not suffer from it.
-                    for call in calls:
-                        await self._carry_out([call])
-                    return
-                if isinstance(error, ConflictError) and attempt < _ATTEMPTS:
-                    continue
-                answers = [error]
-            break
-        for call, answer in zip(calls, answers, strict=True):
-            call.give(answer)
+
+async def _carry_out(store: Store, act: Act[_T], calls: list[_Call[_T]]) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            async with store.transaction() as transaction:
+                answers = await _answer(transaction, calls, act)
+        except StoreUnavailableError as error:
+            answers = [error] * len(calls)
+        except Exception as error:  # noqa: BLE001 - it is given to the caller whose request it is
+            if len(calls) > 1:
+                # Undone whole: whoever is not the cause of it must not suffer from it.
+                for call in calls:
+                    await _carry_out(store, act, [call])
+                return
+            if isinstance(error, ConflictError) and attempt < _ATTEMPTS:
+                continue
+            answers = [error]
+        break
+    for call, answer in zip(calls, answers, strict=True):
+        call.give(answer)
 
 
 async def _answer(transaction: Transaction, calls: list[_Call[_T]], act: Act[_T]) -> list[Answer | BaseException]:

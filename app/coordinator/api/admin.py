@@ -13,7 +13,6 @@ from coordinator import alerts, reports, webhooks
 from coordinator.access import Role
 from coordinator.api.requests import ROLE, Ask, Key, read, write
 from coordinator.model import Configuration, NewWebhook, WebhookRequest, Webhooks
-from coordinator.store import Transaction
 
 _OPERATOR: Final = {ROLE: Role.OPERATOR}
 
@@ -21,15 +20,7 @@ _OPERATOR: Final = {ROLE: Role.OPERATOR}
 @get("/alerts")
 async def get_alerts(state: State) -> alerts.Alerts:
     """What is wrong now, by the thresholds of the alerts."""
-
-    async def judge(transaction: Transaction) -> alerts.Alerts:
-        return alerts.judge(
-            await reports.report_health(transaction, state.settings.replicas),
-            await reports.measure_efficiency(transaction),
-            await reports.count_agents(transaction),
-        )
-
-    return await read(state, judge)
+    return alerts.judge(await read(state, lambda transaction: reports.measure(transaction, state.settings.replicas)))
 
 
 @get("/config", opt=_OPERATOR)

@@ -1,5 +1,6 @@
 """Routes of insights."""
 
+from dataclasses import replace
 from typing import Final
 
 from litestar import get, post
@@ -42,7 +43,7 @@ async def analyse(state: State, kind: FromPath[Kind], data: JSONBody[Piped]) -> 
         for item in data.items[: insights.ITEMS_MAX]
         if item.finished_at is None
     ]
-    return insights.compute(kind, Facts(items, facts.agents, facts.teams, facts.health))
+    return insights.compute(kind, replace(facts, items=items))
 
 
 ROUTES: Final = [get_insight, analyse]

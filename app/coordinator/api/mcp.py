@@ -116,14 +116,11 @@ class Tools:
         for name in ("authorization", "traceparent"):
             if value := _headers(context).get(name):
                 headers[name] = value
-        if route.method == "GET":
-            answer = await self._api.get(path, params=arguments, headers=headers, timeout=None)
-        else:
-            asked = self._api.post(path, json=arguments, headers=headers, timeout=None)
-            found = await _unless_gone(context, asked)
-            if found is None:
-                return _refuse("the client has gone")
-            answer = found
+        sent: dict[str, Any] = {"params": arguments} if route.method == "GET" else {"json": arguments}
+        asking = self._api.request(route.method, path, headers=headers, timeout=None, **sent)
+        answer = await _unless_gone(context, asking)
+        if answer is None:
+            return _refuse("the client has gone")
         if answer.is_error:
             problem = answer.json()
             return _refuse(f"{problem['code']}: {problem['detail']}", problem)

@@ -26,6 +26,7 @@ FINE = Measured(
     p95_ms=5,
     replicas=2,
     replicas_expected=2,
+    agents_active=10,
 )
 
 
@@ -37,7 +38,7 @@ async def report(client: httpx.AsyncClient, name: str, **parameters: Any) -> Any
 
 def test_all_well_is_a_hundred_and_nothing_well_is_nothing() -> None:
     assert score_health(FINE).score == 100
-    worst = Measured(0, 10, 10, 10, 10**6, 4, 4, 10**4, 10, 10, 10**4, 1, 4)
+    worst = Measured(0, 10, 10, 10, 10**6, 4, 4, 10**4, 10, 10, 10**4, 1, 4, 0)
     assert score_health(worst).score == 0
 
 
@@ -50,7 +51,7 @@ def test_all_well_is_a_hundred_and_nothing_well_is_nothing() -> None:
         st.floats(0, 10**6),
         *[st.integers(0, 10**6)] * 2,
         st.floats(0, 10**6),
-        *[st.integers(0, 100)] * 2,
+        *[st.integers(0, 100)] * 3,
     )
 )
 def test_the_score_is_never_out_of_bounds(measured: Measured) -> None:
