@@ -7,6 +7,7 @@ import asyncio
 import random
 import secrets
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import httpx
 LEASE_SECONDS = 3
 
 
-async def ask(client: httpx.AsyncClient, urls: list[str], path: str, body: dict[str, Any]) -> httpx.Response:
+async def insist(client: httpx.AsyncClient, urls: list[str], path: str, body: dict[str, Any]) -> httpx.Response:
     """Ask one coordinator or the other under one Idempotency-Key until one answers, as our own client does."""
     key = {"Idempotency-Key": secrets.token_hex(8)}
+    end = time.monotonic() + 60
     while True:
         try:
             answer = await client.post(f"{random.choice(urls)}/v1/{path}", json=body, headers=key)
@@ -25,6 +27,7 @@ async def ask(client: httpx.AsyncClient, urls: list[str], path: str, body: dict[
                 return answer
         except httpx.TransportError:
             pass
+        assert time.monotonic() < end, f"{path} got no answer for 60 s"
         await asyncio.sleep(0.1)
 
 
@@ -33,11 +36,11 @@ async def claim_until_done(client: httpx.AsyncClient, urls: list[str], agent: st
     idle = 0
     while idle < 3:
         request = {"agent": agent, "count": 2, "lease_seconds": LEASE_SECONDS, "wait_seconds": 1}
-        claims = (await ask(client, urls, "claims", request)).json()["claims"]
+        claims = (await insist(client, urls, "claims", request)).json()["claims"]
         idle = 0 if claims else idle + 1
         for claim in claims:
             item, token = claim["item"]["id"], claim["token"]
-            done = await ask(client, urls, f"work/{item}/complete", {"token": token})
+            done = await insist(client, urls, f"work/{item}/complete", {"token": token})
             if done.status_code == 200:
                 acknowledged.write(f"{item} {token}\n")
                 acknowledged.flush()

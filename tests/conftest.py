@@ -21,7 +21,7 @@ from cli.toolchain import Toolchain, ensure_toolchain
 from components import catalogue
 from components.containers import ROOT, Source, base_reference, built_reference
 from components.engine import connect, engine_host
-from tests.servers import free_port, migrate, serve
+from tests.servers import embed, free_port, migrate, serve
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +146,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         return {"COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}"}
     database: Database = request.getfixturevalue("postgresql")
     return database.make_store()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> dict[str, str]:
+    """A fresh SQLite store: what a coordinator uses when nothing is configured."""
+    return embed(tmp_path)
+
+
+@pytest.fixture
+def url(embedded: dict[str, str], tmp_path: Path) -> Iterator[str]:
+    """A coordinator that serves it; it logs to `log` in the test's folder."""
+    with serve(embedded, tmp_path / "log") as url:
+        yield url
 
 
 @pytest.fixture

@@ -37,6 +37,22 @@ def migrate(store: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-m", "coordinator", "migrate"], env={**os.environ, **store}, check=True)
 
 
+def embed(folder: Path) -> dict[str, str]:
+    """The environment that makes a coordinator use a fresh SQLite store."""
+    store = {"COORDINATOR_DATABASE_URL": f"sqlite:///{folder / 'work.db'}"}
+    migrate(store)
+    return store
+
+
+def make_token(store: dict[str, str], role: str, agent: str | None = None) -> str:
+    """A token, made as an operator makes one."""
+    command = [sys.executable, "-m", "coordinator", "admin", "create-token", "test", "--role", role]
+    command += [] if agent is None else ["--agent", agent]
+    return subprocess.run(
+        command, env={**os.environ, **store}, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
 def start(store: dict[str, str], port: int, log: Path) -> "subprocess.Popen[bytes]":
     with log.open("ab") as output:
         return subprocess.Popen(

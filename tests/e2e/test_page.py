@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from coordinator.model import ClaimRequest, Completion, Registration, Submission
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cli.browser import ensure_browser
-from tests.servers import migrate, serve
+from tests.servers import make_token, serve
 
 PICTURES = Path(__file__).parents[2] / "build" / "pictures"
 
@@ -27,19 +25,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> dict[str, str]:
-    store = {"COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}"}
-    migrate(store)
-    return store
-
-
-@pytest.fixture
-def url(store: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    with serve(store, tmp_path / "log") as url:
-        yield url
 
 
 @pytest.fixture
@@ -151,16 +136,9 @@ def test_it_reads_well_wide_and_on_a_phone(browser: Browser, client: Client, url
         context.close()
 
 
-def test_with_authentication_it_asks_for_a_token(page: Page, store: dict[str, str], tmp_path: Path) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "coordinator", "admin", "create-token", "page", "--role", "viewer"],
-        env={**os.environ, **store},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    token = made.stdout.strip()
-    with serve({**store, "COORDINATOR_AUTHENTICATE": "true"}, tmp_path / "log") as url:
+def test_with_authentication_it_asks_for_a_token(page: Page, embedded: dict[str, str], tmp_path: Path) -> None:
+    token = make_token(embedded, "viewer")
+    with serve({**embedded, "COORDINATOR_AUTHENTICATE": "true"}, tmp_path / "log") as url:
         page.goto(url)
         expect(page.get_by_label("This coordinator asks for a token.")).to_be_focused()
         picture(page, "page-sign-in")
@@ -173,13 +151,13 @@ def test_with_authentication_it_asks_for_a_token(page: Page, store: dict[str, st
         expect(page.get_by_role("status")).to_have_text("live")
 
 
-def test_it_finds_back_when_the_coordinator_was_away(page: Page, store: dict[str, str], tmp_path: Path) -> None:
-    with serve(store, tmp_path / "log") as url:
+def test_it_finds_back_when_the_coordinator_was_away(page: Page, embedded: dict[str, str], tmp_path: Path) -> None:
+    with serve(embedded, tmp_path / "log") as url:
         page.goto(url)
         expect(page.get_by_role("status")).to_have_text("live")
         port = int(url.rpartition(":")[2])
     expect(page.get_by_role("status")).not_to_have_text("live")
-    with serve(store, tmp_path / "log", port) as url, Client(url) as client:
+    with serve(embedded, tmp_path / "log", port) as url, Client(url) as client:
         expect(page.get_by_role("status")).to_have_text("live", timeout=15_000)
         client.submit(Submission("build", "After it came back"))
         expect(page.get_by_role("button", name="After it came back")).to_be_visible()

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.claimers import insist
 from tests.conftest import Database
-from tests.integration.test_kills import insist
 from tests.servers import migrate, serve
 
 DISK = "6m"

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.claimers import insist
 from tests.servers import free_port, migrate, start, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -59,21 +60,6 @@ def killed(store: dict[str, str], tmp_path: Path) -> Iterator[list[Coordinator]]
     yield found
     for one in found:
         one.kill()
-
-
-async def insist(client: httpx.AsyncClient, urls: list[str], path: str, body: dict[str, Any]) -> httpx.Response:
-    """Ask one coordinator or the other under one Idempotency-Key until one answers, as our own client does."""
-    key = {"Idempotency-Key": secrets.token_hex(8)}
-    end = time.monotonic() + 60
-    while True:
-        try:
-            answer = await client.post(f"{random.choice(urls)}/v1/{path}", json=body, headers=key)
-            if answer.status_code != 503:
-                return answer
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < end, f"{path} got no answer for 60 s"
-        await asyncio.sleep(0.1)
 
 
 def start_claimers(number: int, folder: Path, urls: list[str]) -> "subprocess.Popen[bytes]":

@@ -1,6 +1,5 @@
 """The API against its own description: whatever is sent, no fault of ours comes back, and no stack trace."""
 
-import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -9,10 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from coordinator import access
 from coordinator.access import Role
-from coordinator.settings import Settings
-from coordinator.store import open_store
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
@@ -20,7 +16,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from tests.servers import migrate, serve
+from tests.servers import embed, make_token, serve
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "10"))
 """Requests a route, of each kind of caller."""
@@ -30,20 +26,11 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "10"))
 def caller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
     """The address of a coordinator, and who asks: without a token, with one of each role, where none is needed."""
     folder = tmp_path_factory.mktemp("api")
-    store = {"COORDINATOR_DATABASE_URL": f"sqlite:///{folder / 'work.db'}", "COORDINATOR_RATE_LIMIT": "100000/second"}
-    migrate(store)
+    store = {**embed(folder), "COORDINATOR_RATE_LIMIT": "100000/second"}
     headers = {}
     if request.param in [*Role]:
-        agent = "ada" if request.param == Role.AGENT else None
-
-        async def make() -> str:
-            opened = await open_store(Settings(database_url=store["COORDINATOR_DATABASE_URL"]))
-            async with opened.transaction() as transaction:
-                token = await access.create_token(transaction, "x", Role(request.param), agent)
-            await opened.close()
-            return token
-
-        headers = {"Authorization": f"Bearer {asyncio.run(make())}"}
+        token = make_token(store, request.param, "ada" if request.param == Role.AGENT else None)
+        headers = {"Authorization": f"Bearer {token}"}
     authenticate = "false" if request.param == "no authentication" else "true"
     with serve({**store, "COORDINATOR_AUTHENTICATE": authenticate}, folder / "log") as url:
         yield url, headers

@@ -1,32 +1,20 @@
 """The Model Context Protocol, by its SDK's own client against a coordinator that serves."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from coordinator import access
-from coordinator.access import Role
-from coordinator.settings import Settings
-from coordinator.store import open_store
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.servers import migrate, serve
+from tests.servers import make_token, serve
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> dict[str, str]:
-    return {"COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}"}
-
-
-@pytest.fixture
-def url(store: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    migrate(store)
-    with serve(store, tmp_path / "log") as url:
-        yield f"{url}/mcp"
+def url(url: str) -> str:
+    return f"{url}/mcp"
 
 
 async def use(client: Client, tool: str, **arguments: Any) -> Any:
@@ -85,13 +73,9 @@ async def test_a_repeated_key_does_nothing_twice(url: str) -> None:
         assert len((await use(client, "list"))["items"]) == 1
 
 
-async def test_tools_ask_for_a_token_where_the_api_does(store: dict[str, str], tmp_path: Path) -> None:
-    migrate(store)
-    opened = await open_store(Settings(database_url=store["COORDINATOR_DATABASE_URL"]))
-    async with opened.transaction() as transaction:
-        token = await access.create_token(transaction, "ada's", Role.AGENT, "ada")
-    await opened.close()
-    with serve({**store, "COORDINATOR_AUTHENTICATE": "true"}, tmp_path / "log") as url:
+async def test_tools_ask_for_a_token_where_the_api_does(embedded: dict[str, str], tmp_path: Path) -> None:
+    token = make_token(embedded, "agent", "ada")
+    with serve({**embedded, "COORDINATOR_AUTHENTICATE": "true"}, tmp_path / "log") as url:
         async with httpx2.AsyncClient() as anybody:
             assert (await anybody.post(f"{url}/mcp", json={})).status_code == 401
         http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"})

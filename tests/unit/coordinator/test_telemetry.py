@@ -5,45 +5,27 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from coordinator import access
-from coordinator.access import Role
 from coordinator.client import Client
 from coordinator.model import Submission
-from coordinator.settings import Settings
-from coordinator.store import open_store
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 
 from tests.receiver import Answer, Receiver
-from tests.servers import migrate, serve
+from tests.servers import make_token, serve
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> dict[str, str]:
-    store = {"COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}"}
-    migrate(store)
-    return store
-
-
-@pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
-
-
-@pytest.fixture
-def url(store: dict[str, str], log: Path) -> Iterator[str]:
-    with serve(store, log) as url:
-        yield url
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
@@ -76,10 +58,10 @@ def test_the_client_passes_its_trace_on(url: str) -> None:
     assert item.trace_id == trace.format_trace_id(span.get_span_context().trace_id)
 
 
-def test_spans_are_exported_where_the_standard_variables_say(store: dict[str, str], log: Path) -> None:
+def test_spans_are_exported_where_the_standard_variables_say(embedded: dict[str, str], log: Path) -> None:
     with Receiver(Answer(body=b"")) as receiver:
         export = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
-        with serve({**store, **export}, log) as url:
+        with serve({**embedded, **export}, log) as url:
             httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}, headers={"traceparent": PARENT})
     requests = [ExportTraceServiceRequest.FromString(asked.raw) for asked in receiver.asked]
     spans = [
@@ -97,29 +79,18 @@ def test_spans_are_exported_where_the_standard_variables_say(store: dict[str, st
     assert any(asked.path == "/v1/traces" for asked in receiver.asked)
 
 
-def test_a_lost_collector_slows_nothing_down(store: dict[str, str], log: Path) -> None:
-    with serve({**store, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, log) as url:
+def test_a_lost_collector_slows_nothing_down(embedded: dict[str, str], log: Path) -> None:
+    with serve({**embedded, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, log) as url:
         with httpx.Client() as client:
             answers = [client.post(f"{url}/v1/work", json={"type": "x", "title": "x"}) for _ in range(300)]
         assert {answer.status_code for answer in answers} == {201}
         assert max(answer.elapsed.total_seconds() for answer in answers) < 2
 
 
-def make_token(store: dict[str, str], name: str) -> str:
-    async def make() -> str:
-        opened = await open_store(Settings(database_url=store["COORDINATOR_DATABASE_URL"]))
-        async with opened.transaction() as transaction:
-            token = await access.create_token(transaction, name, Role.VIEWER, None)
-        await opened.close()
-        return token
-
-    return asyncio.run(make())
-
-
-def test_a_token_is_limited_and_another_is_not(store: dict[str, str], log: Path) -> None:
-    one, other = make_token(store, "one"), make_token(store, "other")
+def test_a_token_is_limited_and_another_is_not(embedded: dict[str, str], log: Path) -> None:
+    one, other = make_token(embedded, "viewer"), make_token(embedded, "viewer")
     limited = {"COORDINATOR_AUTHENTICATE": "true", "COORDINATOR_RATE_LIMIT": "5/hour"}
-    with serve({**store, **limited}, log) as url, httpx.Client(base_url=url) as client:
+    with serve({**embedded, **limited}, log) as url, httpx.Client(base_url=url) as client:
         headers = {"Authorization": f"Bearer {one}"}
         answers = [client.get("/v1/work", headers=headers) for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
@@ -128,14 +99,14 @@ def test_a_token_is_limited_and_another_is_not(store: dict[str, str], log: Path)
         assert client.get("/v1/work", headers={"Authorization": f"Bearer {other}"}).status_code == 200
 
 
-def test_a_revoked_token_is_refused_within_a_second_or_two(store: dict[str, str], log: Path) -> None:
-    token = make_token(store, "gone")
+def test_a_revoked_token_is_refused_within_a_second_or_two(embedded: dict[str, str], log: Path) -> None:
+    token = make_token(embedded, "viewer")
     headers = {"Authorization": f"Bearer {token}"}
-    with serve({**store, "COORDINATOR_AUTHENTICATE": "true"}, log) as url, httpx.Client(base_url=url) as client:
+    with serve({**embedded, "COORDINATOR_AUTHENTICATE": "true"}, log) as url, httpx.Client(base_url=url) as client:
         assert client.get("/v1/work", headers=headers).status_code == 200
         command = [sys.executable, "-m", "coordinator", "admin", "revoke-token"]
         identity = token.removeprefix("cbt_").partition(".")[0]
-        subprocess.run([*command, identity], env={**os.environ, **store}, check=True, capture_output=True)
+        subprocess.run([*command, identity], env={**os.environ, **embedded}, check=True, capture_output=True)
         with httpx.Client(base_url=url, headers=headers) as again:
             for _ in range(60):
                 if again.get("/v1/work").status_code == 401:
@@ -162,8 +133,8 @@ def test_without_authentication_a_page_of_another_origin_is_refused(url: str) ->
     assert own.status_code == 201
 
 
-def test_a_header_longer_than_any_token_is_not_looked_up(store: dict[str, str], log: Path) -> None:
-    token = make_token(store, "one")
-    with serve({**store, "COORDINATOR_AUTHENTICATE": "true"}, log) as url:
+def test_a_header_longer_than_any_token_is_not_looked_up(embedded: dict[str, str], log: Path) -> None:
+    token = make_token(embedded, "viewer")
+    with serve({**embedded, "COORDINATOR_AUTHENTICATE": "true"}, log) as url:
         padded = httpx.get(f"{url}/v1/work", headers={"Authorization": f"Bearer {token}{' ' * 10_000}x"})
         assert padded.status_code == 401
