@@ -29,45 +29,32 @@ class Autoscaling(Chapter):
 
     def __init__(self, names: Names, args: AutoscalingArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
+        self._args = args
         settings = args.settings
-        aws.autoscaling.Policy(
+        self._track(
             "cpu",
-            aws.autoscaling.PolicyArgs(
-                name=names.of("cpu"),
-                autoscaling_group_name=args.workers,
-                policy_type="TargetTrackingScaling",
-                estimated_instance_warmup=settings.warm_up_seconds,
-                target_tracking_configuration=aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
-                    predefined_metric_specification=aws.autoscaling.PolicyTargetTrackingConfigurationPredefinedMetricSpecificationArgs(
-                        predefined_metric_type="ASGAverageCPUUtilization"
-                    ),
-                    target_value=settings.cpu_percent,
+            aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
+                predefined_metric_specification=aws.autoscaling.PolicyTargetTrackingConfigurationPredefinedMetricSpecificationArgs(
+                    predefined_metric_type="ASGAverageCPUUtilization"
                 ),
+                target_value=settings.cpu_percent,
             ),
-            self.options(),
         )
-        aws.autoscaling.Policy(
+        self._track(
             "ready-work",
-            aws.autoscaling.PolicyArgs(
-                name=names.of("ready-work"),
-                autoscaling_group_name=args.workers,
-                policy_type="TargetTrackingScaling",
-                estimated_instance_warmup=settings.warm_up_seconds,
-                target_tracking_configuration=aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
-                    customized_metric_specification=aws.autoscaling.PolicyTargetTrackingConfigurationCustomizedMetricSpecificationArgs(
-                        namespace=NAMESPACE,
-                        metric_name=READY_METRIC,
-                        statistic="Average",
-                        metric_dimensions=[
-                            aws.autoscaling.PolicyTargetTrackingConfigurationCustomizedMetricSpecificationMetricDimensionArgs(
-                                name="Stack", value=names.stack
-                            )
-                        ],
-                    ),
-                    target_value=settings.ready_per_worker,
+            aws.autoscaling.PolicyTargetTrackingConfigurationArgs(
+                customized_metric_specification=aws.autoscaling.PolicyTargetTrackingConfigurationCustomizedMetricSpecificationArgs(
+                    namespace=NAMESPACE,
+                    metric_name=READY_METRIC,
+                    statistic="Average",
+                    metric_dimensions=[
+                        aws.autoscaling.PolicyTargetTrackingConfigurationCustomizedMetricSpecificationMetricDimensionArgs(
+                            name="Stack", value=names.stack
+                        )
+                    ],
                 ),
+                target_value=settings.ready_per_worker,
             ),
-            self.options(),
         )
         self.hook = aws.autoscaling.LifecycleHook(
             "drain",
@@ -82,3 +69,16 @@ class Autoscaling(Chapter):
             self.options(),
         )
         self.register_outputs({"hook": self.hook.name})
+
+    def _track(self, part: str, target: aws.autoscaling.PolicyTargetTrackingConfigurationArgs) -> None:
+        aws.autoscaling.Policy(
+            part,
+            aws.autoscaling.PolicyArgs(
+                name=self.names.of(part),
+                autoscaling_group_name=self._args.workers,
+                policy_type="TargetTrackingScaling",
+                estimated_instance_warmup=self._args.settings.warm_up_seconds,
+                target_tracking_configuration=target,
+            ),
+            self.options(),
+        )

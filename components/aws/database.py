@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.network import Network
-from components.aws.policies import trust_service
+from components.aws.roles import make_role
 from components.aws.rules import POSTGRESQL
 from components.aws.settings import DatabaseServerSettings
 from components.chapter import Chapter
@@ -49,20 +49,7 @@ def make_database(
         ),
         chapter.options(),
     )
-    monitor = aws.iam.Role(
-        "database-monitor",
-        aws.iam.RoleArgs(
-            name=chapter.names.of("database-monitor"),
-            assume_role_policy=trust_service("monitoring.rds.amazonaws.com"),
-            tags=chapter.tags("database-monitor"),
-        ),
-        chapter.options(),
-    )
-    aws.iam.RolePolicyAttachment(
-        "database-monitor",
-        aws.iam.RolePolicyAttachmentArgs(role=monitor.name, policy_arn=_MONITOR),
-        chapter.options(),
-    )
+    monitor = make_role(chapter, "database-monitor", "monitoring.rds.amazonaws.com", managed=_MONITOR)
     return aws.rds.Instance(
         "database",
         aws.rds.InstanceArgs(

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.policies import allow, trust_service
+from components.aws.policies import allow
+from components.aws.roles import make_role
 from components.aws.rules import ANYWHERE, GROUPS, RULES, Rule
 from components.aws.settings import NetworkSettings
 from components.aws.subnets import ZoneSubnets, cut_network
@@ -180,33 +181,28 @@ class Network(Chapter):
         if target is not None:
             aws.vpc.SecurityGroupIngressRule(
                 rule.name,
-                aws.vpc.SecurityGroupIngressRuleArgs(
-                    security_group_id=target.id,
-                    ip_protocol=rule.protocol,
-                    from_port=rule.port,
-                    to_port=rule.port,
-                    referenced_security_group_id=None if source is None else source.id,
-                    cidr_ipv4=ANYWHERE if source is None else None,
-                    description=rule.description,
-                    tags=self.tags(rule.name),
-                ),
+                aws.vpc.SecurityGroupIngressRuleArgs(**self._side(rule, target, source)),
                 self.options(),
             )
         if source is not None:
             aws.vpc.SecurityGroupEgressRule(
                 rule.name,
-                aws.vpc.SecurityGroupEgressRuleArgs(
-                    security_group_id=source.id,
-                    ip_protocol=rule.protocol,
-                    from_port=rule.port,
-                    to_port=rule.port,
-                    referenced_security_group_id=None if target is None else target.id,
-                    cidr_ipv4=ANYWHERE if target is None else None,
-                    description=rule.description,
-                    tags=self.tags(rule.name),
-                ),
+                aws.vpc.SecurityGroupEgressRuleArgs(**self._side(rule, source, target)),
                 self.options(),
             )
+
+    def _side(self, rule: Rule, group: aws.ec2.SecurityGroup, peer: aws.ec2.SecurityGroup | None) -> dict[str, Any]:
+        """One end of a rule: the group that it opens, to its peer or to anywhere."""
+        return {
+            "security_group_id": group.id,
+            "ip_protocol": rule.protocol,
+            "from_port": rule.port,
+            "to_port": rule.port,
+            "referenced_security_group_id": None if peer is None else peer.id,
+            "cidr_ipv4": ANYWHERE if peer is None else None,
+            "description": rule.description,
+            "tags": self.tags(rule.name),
+        }
 
     def _make_endpoints(self, private_tables: list[aws.ec2.RouteTable]) -> None:
         region = self._settings.region
@@ -247,15 +243,7 @@ class Network(Chapter):
             ),
             self.options(),
         )
-        role = aws.iam.Role(
-            "flows",
-            aws.iam.RoleArgs(
-                name=self.names.of("flows"),
-                assume_role_policy=trust_service("vpc-flow-logs.amazonaws.com"),
-                tags=self.tags("flows"),
-            ),
-            self.options(),
-        )
+        role = make_role(self, "flows", "vpc-flow-logs.amazonaws.com")
         aws.iam.RolePolicy(
             "flows",
             aws.iam.RolePolicyArgs(

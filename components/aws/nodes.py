@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.policies import allow, trust_service
+from components.aws.policies import allow
+from components.aws.roles import make_role
 from components.chapter import Chapter
 from components.naming import Names
 
@@ -79,20 +80,12 @@ class Nodes(Chapter):
         return b64encode(text.encode()).decode()
 
     def _profile(self, role: Role) -> aws.iam.InstanceProfile:
-        made = aws.iam.Role(
+        made = make_role(
+            self,
             role,
-            aws.iam.RoleArgs(
-                name=self.names.of(role),
-                description=f"Nodes of the swarm: {role}s",
-                assume_role_policy=trust_service("ec2.amazonaws.com"),
-                tags=self.tags(role),
-            ),
-            self.options(),
-        )
-        aws.iam.RolePolicyAttachment(
-            f"{role}-session",
-            aws.iam.RolePolicyAttachmentArgs(role=made.name, policy_arn=_SESSION_MANAGER),
-            self.options(),
+            "ec2.amazonaws.com",
+            description=f"Nodes of the swarm: {role}s",
+            managed=_SESSION_MANAGER,
         )
         policy = pulumi.Output.all(self.lease.arn, self._args.key).apply(
             lambda arns: json.dumps(

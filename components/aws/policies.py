@@ -25,17 +25,10 @@ def allow(
     return {"Version": VERSION, "Statement": statements}
 
 
-def trust_service(*services: str) -> str:
-    """A trust policy for AWS services of the same account."""
-    return json.dumps(
-        {
-            "Version": VERSION,
-            "Statement": [
-                {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
-                for service in services
-            ],
-        }
-    )
+def trust_service(service: str) -> str:
+    """A trust policy for an AWS service of the same account."""
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    return json.dumps({"Version": VERSION, "Statement": [statement]})
 
 
 def trust_github(provider_arn: str, subjects: list[str]) -> str:
