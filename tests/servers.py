@@ -64,12 +64,21 @@ def start(store: dict[str, str], port: int, log: Path) -> "subprocess.Popen[byte
 
 
 @contextmanager
-def serve(store: dict[str, str], log: Path, port: int | None = None) -> Iterator[str]:
+def running(
+    store: dict[str, str], log: Path, port: int | None = None
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """A coordinator that is ready, by its address and its process; it has to end well."""
     port = port or free_port()
     process = start(store, port, log)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
     finally:
         process.terminate()
         assert process.wait(20) == 0, f"the coordinator did not end well:\n{log.read_text()}"
+
+
+@contextmanager
+def serve(store: dict[str, str], log: Path, port: int | None = None) -> Iterator[str]:
+    with running(store, log, port) as (url, _):
+        yield url

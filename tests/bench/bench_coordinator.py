@@ -24,7 +24,7 @@ import pytest
 from tests.bench.lifecycles import run_agents, run_closed
 from tests.bench.pgbench import run_pgbench
 from tests.conftest import Database
-from tests.servers import free_port, migrate, start, wait_until_ready
+from tests.servers import migrate, running
 
 ROOT = Path(__file__).parents[2]
 FINISHED, READY = 100_000, 10_000
@@ -64,15 +64,9 @@ def keep(**figures: float) -> None:
 def coordinator(store: dict[str, str], log: Path) -> Iterator[tuple[int, psutil.Process, float]]:
     """One that serves: its port, its process, and the seconds until it was ready."""
     migrate(store)
-    port = free_port()
     begin = time.perf_counter()
-    process = start(store, port, log)
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}")
-        yield port, psutil.Process(process.pid), time.perf_counter() - begin
-    finally:
-        process.terminate()
-        process.wait(20)
+    with running(store, log) as (url, process):
+        yield int(url.rpartition(":")[2]), psutil.Process(process.pid), time.perf_counter() - begin
 
 
 def fill(database: Database, store: dict[str, str], *, finished: int, ready: int) -> None:
