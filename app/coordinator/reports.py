@@ -130,7 +130,7 @@ class Board(Struct):
 class Trend(Struct):
     """How it went lately, one value a span of `span_seconds`; `starts` are seconds since 1970.
 
-    `p95_ms` is of answers to agents, and None where nobody asked.
+    `p95_ms` is of answers to agents, None where nobody asked; `oldest_ready_seconds` is None where nobody measured.
     """
 
     span_seconds: int
@@ -141,7 +141,7 @@ class Trend(Struct):
     requests: list[int]
     errors: list[int]
     p95_ms: list[float | None]
-    oldest_ready_seconds: list[float]
+    oldest_ready_seconds: list[float | None]
 
 
 class Flow(Struct):
@@ -317,7 +317,9 @@ async def report_trend(transaction: Transaction, minutes: float) -> Trend:
         p95_ms=[
             round(served[span]["p95_ms"], 1) if span in served and served[span]["p95_ms"] else None for span in spans
         ],
-        oldest_ready_seconds=[ms / 1000 for ms in sums("oldest_ready_ms")],
+        oldest_ready_seconds=[
+            int(served[span]["oldest_ready_ms"]) / 1000 if span in served else None for span in spans
+        ],
     )
 
 

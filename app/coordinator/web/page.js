@@ -86,10 +86,12 @@ const CHARTS = [
     values: (trend) => ["submitted", "claimed", "completed"].map((name) => trend[name].map((count) => (count * 60) / trend.span_seconds)),
     now: ([, , completed]) => `${Math.round(completed.at(-1))} completed`,
   },
-  { id: "latency", series: [["ms", "--mark"]], values: (trend) => [trend.p95_ms], now: ([ms]) => `${ms.findLast((one) => one !== null) ?? 0} ms` },
-  { id: "queue-age", series: [["s", "--bad"]], values: (trend) => [trend.oldest_ready_seconds], now: ([age]) => `${Math.round(age.at(-1))} s` },
+  { id: "latency", series: [["ms", "--mark"]], values: (trend) => [trend.p95_ms], now: ([ms]) => `${last(ms)} ms` },
+  { id: "queue-age", series: [["s", "--bad"]], values: (trend) => [trend.oldest_ready_seconds], now: ([age]) => `${Math.round(last(age))} s` },
 ];
 const CHART_HEIGHT = 140;
+// A span that nobody measured yet has no value.
+const last = (values) => values.findLast((one) => one !== null) ?? 0;
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const drawn = new Map();
 
@@ -120,7 +122,7 @@ function plot(chart) {
     legend: { show: false },
     axes: [{ ...axis, values: (_, times) => times.map(clock) }, { ...axis, size: 60 }],
     scales: { y: { range: (_, __, high) => [0, Math.max(1, high)] } },
-    series: [{}, ...chart.series.map(([label, name]) => ({ label, stroke: () => colour(name), width: 2 }))],
+    series: [{}, ...chart.series.map(([label, name]) => ({ label, stroke: () => colour(name), width: 2, points: { size: 4, show: true } }))],
   };
   const made = new uPlot(options, [[], ...chart.series.map(() => [])], element);
   new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: CHART_HEIGHT })).observe(element);

@@ -128,6 +128,12 @@ async def test_flow_and_retrospective_measure_time_in_states(
     assert (await report(client, "delivered", days=1))["items"] == []
 
 
+async def test_a_span_that_nobody_measured_has_no_age_of_ready_work(client: httpx.AsyncClient, submit: Do) -> None:
+    await submit()
+    trend = await report(client, "trend", minutes=1)
+    assert sum(trend["submitted"]) == 1 and trend["oldest_ready_seconds"][0] is None
+
+
 def test_percentiles_are_by_nearest_rank() -> None:
     found = percentiles(range(1, 101))
     assert (found.count, found.p50, found.p85, found.p95) == (100, 50, 85, 95)

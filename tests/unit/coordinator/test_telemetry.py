@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +29,35 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
+def read_requests(log: Path, count: int) -> list[dict[str, Any]]:
+    """The lines of so many requests, each written after its answer has gone out; every line has to be JSON."""
+    end = time.monotonic() + 10
+    while True:
+        lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        requests = [line for line in lines if line["event"] == "request"]
+        if len(requests) >= count:
+            return requests
+        assert time.monotonic() < end, f"{count} requests were made, the log has {lines}"
+        time.sleep(0.02)
 
 
 def test_a_trace_goes_on_at_the_coordinator_and_is_kept_with_the_item(url: str, log: Path) -> None:
     made = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}, headers={"traceparent": PARENT})
     assert made.json()["trace_id"] == TRACE
-    (line,) = [line for line in lines(log) if line.get("path") == "/v1/work"]
-    assert line["trace_id"] == TRACE and line["status"] == 201
+    (line,) = read_requests(log, 1)
+    assert line["path"] == "/v1/work" and line["trace_id"] == TRACE and line["status"] == 201
 
 
 def test_every_request_has_a_trace_of_its_own_without_one(url: str, log: Path) -> None:
     ids = {httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}).json()["trace_id"] for _ in range(3)}
     assert len(ids) == 3 and all(len(one) == 32 for one in ids)
-    assert ids <= {line.get("trace_id") for line in lines(log)}
+    assert ids == {line["trace_id"] for line in read_requests(log, 3)}
 
 
 def test_every_log_line_is_json(url: str, log: Path) -> None:
     httpx.get(f"{url}/v1/work/none")
     httpx.get(f"{url}/nowhere")
-    assert {"starting", "request"} <= {line["event"] for line in lines(log)}
+    assert {line["path"] for line in read_requests(log, 2)} == {"/v1/work/none", "/nowhere"}
 
 
 def test_the_client_passes_its_trace_on(url: str) -> None:
