@@ -215,7 +215,13 @@ async def _translated() -> AsyncIterator[None]:
         raise ConflictError("two transactions were in each other's way: ask again") from error
     except (asyncpg.exceptions.DataError, asyncpg.exceptions.CharacterNotInRepertoireError) as error:
         raise WrongValueError(str(error)) from error
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    ) as error:
         raise StoreUnavailableError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
     except (
         asyncpg.CannotConnectNowError,
@@ -270,8 +276,13 @@ class PostgreSQLStore:
             pool = self._pool or await self._open()
             async with pool.acquire(timeout=10) as connection:
                 transaction = Transaction(self._queries, connection, partial(self._fetch_many, connection))
-                async with connection.transaction():
-                    yield transaction
+                try:
+                    async with connection.transaction():
+                        yield transaction
+                except asyncpg.InternalClientError:
+                    # Cut off within an operation, which it still waits for: the pool would give it out again.
+                    connection.terminate()
+                    raise
         if transaction.changed:
             self.changes.bump()
             self._notify()
