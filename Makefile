@@ -1,30 +1,34 @@
-# `make help` lists what there is. STACK=dev is the default of each.
+# `make help` lists what there is. STACK=dev is the default of each; AWS=emulated tries staging or prod on this machine.
 STACK ?= dev
+AWS ?= account
 PYTHON ?= python3.11
 VENV := .venv/.made-of-$(firstword $(shell cat requirements.lock app/pyproject.toml | sha256sum))
 SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh components/aws/node.sh
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status logs images docs lint unit integration e2e bench test lock
+.PHONY: help up preview down status logs doctor images docs lint unit integration e2e bench test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 up: $(VENV) ## Deploy a stack: everything it needs is set up first
-	@$(RUN) up --stack $(STACK)
+	@$(RUN) up --stack $(STACK) --aws $(AWS)
 
 preview: $(VENV) ## Show what `make up` would change
-	@$(RUN) preview --stack $(STACK)
+	@$(RUN) preview --stack $(STACK) --aws $(AWS)
 
 down: $(VENV) ## Destroy a stack, with its data
-	@$(RUN) down --stack $(STACK)
+	@$(RUN) down --stack $(STACK) --aws $(AWS)
 
 status: $(VENV) ## Show a stack's services
-	@$(RUN) status --stack $(STACK)
+	@$(RUN) status --stack $(STACK) --aws $(AWS)
 
 logs: $(VENV) ## Show the last lines of a stack's logs
-	@$(RUN) logs --stack $(STACK)
+	@$(RUN) logs --stack $(STACK) --aws $(AWS)
+
+doctor: $(VENV) ## Say whether what a stack has on AWS is healthy
+	@$(RUN) doctor --stack $(STACK) --aws $(AWS)
 
 images: $(VENV) ## Make the images that others are built on
 	@$(RUN) images --stack $(STACK)

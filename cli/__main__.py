@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Annotated, Any
 
 import docker
@@ -12,40 +13,54 @@ from coordinator import contract
 from rich.table import Table
 
 from cli.console import StopError, console, fail
+from cli.doctor import Account, report
+from cli.emulator import ensure_emulator, find_emulator, stop_emulator
 from cli.engine import ensure_engine, stop_engine
 from cli.images import choose_source, ensure_images
 from cli.lock import lock as lock_requirements
 from cli.stack import Stack, load_settings
-from cli.toolchain import ensure_toolchain
+from cli.toolchain import add_stand_in, ensure_toolchain
 from components import reference
 from components.containers import ROOT
 from components.engine import EngineError, connect, engine_host
 from components.naming import STACK_LABEL, Names
-from components.settings import SettingsError
+from components.settings import Environment, SettingsError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 _HOME = f"http://127.0.0.1:{contract.PORT}"
 _Name = Annotated[str, typer.Option(help="dev, staging or prod.")]
 
 
+class Aws(StrEnum):
+    """Which AWS."""
+
+    ACCOUNT = "account"
+    EMULATED = "emulated"
+
+
+_Aws = Annotated[Aws, typer.Option(help="A real account, or one that is emulated on this machine.")]
+
+
 @app.command()
-def up(stack: _Name = "dev") -> None:
+def up(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Deploy a stack, and say how to use it."""
-    deployed = _open(stack)
+    deployed = _open(stack, aws)
     deployed.up()
-    _summarise(stack, deployed.outputs())
+    _summarise(stack, aws, deployed.outputs())
 
 
 @app.command()
-def preview(stack: _Name = "dev") -> None:
+def preview(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Show what `up` would change."""
-    _open(stack).preview()
+    _open(stack, aws).preview()
 
 
 @app.command()
-def down(stack: _Name = "dev") -> None:
+def down(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Destroy a stack: what it made goes, and its data with it."""
-    _open(stack, images=False).destroy()
+    _open(stack, aws, images=False).destroy()
+    if aws == Aws.EMULATED:
+        stop_emulator(stack)
 
 
 @app.command()
@@ -54,6 +69,20 @@ def images(stack: _Name = "dev") -> None:
     settings = load_settings(stack)
     ensure_engine(settings.development.engine)
     ensure_images(settings, choose_source(settings))
+
+
+@app.command()
+def doctor(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
+    """Say whether what a stack has on AWS is healthy."""
+    if stack == Environment.DEV:
+        raise StopError("dev has nothing on AWS; `make status` shows its services")
+    settings = load_settings(stack, emulated=True)
+    emulator = find_emulator(stack)
+    if aws == Aws.EMULATED and emulator is None:
+        raise StopError(f"no emulated account of {stack} is open; `make up STACK={stack} AWS=emulated` opens one")
+    endpoint = emulator.endpoint if emulator is not None and aws == Aws.EMULATED else None
+    account = Account(Names(settings.plan.name, stack), settings.network.region, endpoint)
+    report(account.examine(), emulated=endpoint is not None)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -85,10 +114,10 @@ def docs() -> None:
 
 
 @app.command()
-def status(stack: _Name = "dev") -> None:
+def status(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Show the services of a stack."""
     table = Table("service", "running", "wanted", "image", "last change", box=None)
-    with _connect(stack) as (client, names):
+    with _connect(stack, aws) as (client, names):
         for service in _services(client, names):
             tasks = service.tasks()
             running = sum(task["Status"]["State"] == "running" for task in tasks)
@@ -103,9 +132,11 @@ def status(stack: _Name = "dev") -> None:
 
 
 @app.command()
-def logs(stack: _Name = "dev", tail: Annotated[int, typer.Option(min=1, max=10_000)] = 50) -> None:
+def logs(
+    stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT, tail: Annotated[int, typer.Option(min=1, max=10_000)] = 50
+) -> None:
     """Show the last lines that each service of a stack logged."""
-    with _connect(stack) as (client, names):
+    with _connect(stack, aws) as (client, names):
         for service in _services(client, names):
             said = b"".join(service.logs(stdout=True, stderr=True, tail=tail)).decode(errors="replace")
             for line in said.splitlines():
@@ -119,8 +150,8 @@ def _short(image: str) -> str:
 
 
 @contextmanager
-def _connect(stack: str) -> Iterator[tuple[docker.DockerClient, Names]]:
-    settings = load_settings(stack)
+def _connect(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, Names]]:
+    settings = load_settings(stack, emulated=aws == Aws.EMULATED)
     with connect(engine_host(settings.development.engine)) as client:
         yield client, Names(settings.plan.name, stack)
 
@@ -134,17 +165,21 @@ def _services(client: docker.DockerClient, names: Names) -> list[Any]:
     return sorted(found, key=lambda service: str(service.name))
 
 
-def _open(stack: str, *, images: bool = True) -> Stack:
-    settings = load_settings(stack)
+def _open(stack: str, aws: Aws, *, images: bool = True) -> Stack:
+    settings = load_settings(stack, emulated=aws == Aws.EMULATED)
     ensure_engine(settings.development.engine)
     source = choose_source(settings)
     toolchain = ensure_toolchain()
     if images:
         ensure_images(settings, source)
-    return Stack(stack, settings, toolchain, engine_host(settings.development.engine))
+    emulator = None
+    if aws == Aws.EMULATED:
+        toolchain = add_stand_in(toolchain)
+        emulator = ensure_emulator(stack, settings.production, settings.network.region)
+    return Stack(stack, settings, toolchain, engine_host(settings.development.engine), emulator)
 
 
-def _summarise(stack: str, outputs: dict[str, Any]) -> None:
+def _summarise(stack: str, aws: Aws, outputs: dict[str, Any]) -> None:
     console.print(
         f"\n[bold green]{stack} is up:[/] {outputs['url']} [dim](web page; the API describes itself at /schema)[/]"
     )
@@ -152,7 +187,10 @@ def _summarise(stack: str, outputs: dict[str, Any]) -> None:
         console.print(f"  [dim]{name:<12} {image}[/]")
     url = "" if outputs["url"] == _HOME else f" --url {outputs['url']}"
     console.print(f"\nClaim a first work item:\n  [bold].venv/bin/coordinator work claim --agent ada{url}[/]")
-    console.print(f"\nmake status · make logs · make down{'' if stack == 'dev' else f'   (STACK={stack})'}")
+    if "cloud" in outputs:
+        console.print(f"  [dim]on AWS ({aws})  {outputs['cloud']['url']} · {outputs['cloud']['repository']}[/]")
+    which = "" if stack == "dev" else f"   (STACK={stack}{' AWS=emulated' if aws == Aws.EMULATED else ''})"
+    console.print(f"\nmake status · make logs · make down{which}")
 
 
 def main() -> None:

@@ -16,23 +16,31 @@ import psutil
 import yaml
 
 from cli.console import StopError, console
+from cli.emulator import Emulator
 from cli.places import data_folder, stack_file
 from cli.toolchain import Toolchain
 from components.containers import ROOT
 from components.engine import connect
 from components.naming import STACK_LABEL, Names
-from components.settings import Settings, SettingsError, read_environment, read_settings
+from components.settings import (
+    ENDPOINT_VARIABLE,
+    NAMESPACE,
+    Settings,
+    SettingsError,
+    read_environment,
+    read_settings,
+)
 
 _PROJECT: Final = "beamops"
 
 
-def load_settings(stack: str) -> Settings:
+def load_settings(stack: str, *, emulated: bool = False) -> Settings:
     """The stack file, checked, before anything slow begins.
 
     Raises:
         SettingsError: one line a fault.
     """
-    read_environment(stack)
+    read_environment(stack, emulated=emulated)
     file = stack_file(stack)
     try:
         content = yaml.safe_load(file.read_text()) or {}
@@ -49,8 +57,12 @@ def load_settings(stack: str) -> Settings:
 class Stack:
     """A stack that Pulumi can work on."""
 
-    def __init__(self, name: str, settings: Settings, toolchain: Toolchain, engine: str) -> None:
+    def __init__(
+        self, name: str, settings: Settings, toolchain: Toolchain, engine: str, emulator: Emulator | None = None
+    ) -> None:
         self.name = name
+        self._emulated = emulator is not None
+        self._folder = _made(data_folder() / "emulated") if emulator else data_folder()
         self._names = Names(settings.plan.name, name)
         self._toolchain = toolchain
         self._engine = engine
@@ -58,8 +70,12 @@ class Stack:
             **os.environ,
             **toolchain.environment,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or _local_backend(),
+            "PULUMI_BACKEND_URL": f"file://{_made(self._folder / 'state')}",
         }
+        if emulator is not None:
+            self._environment[ENDPOINT_VARIABLE] = emulator.endpoint
+        elif configured := os.environ.get("PULUMI_BACKEND_URL"):
+            self._environment["PULUMI_BACKEND_URL"] = configured
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
             self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
         self._config = self._select()
@@ -76,6 +92,9 @@ class Stack:
     def destroy(self) -> None:
         """Take everything down that the stack made."""
         self._repair()
+        if self._emulated:
+            # What nobody can lose need not be kept from being lost.
+            self._ask("state", "unprotect", "--all", "--yes", "--stack", self.name)
         self._work("destroy", "--yes", "--skip-preview", "--refresh")
 
     def outputs(self) -> dict[str, Any]:
@@ -113,10 +132,12 @@ class Stack:
         """
         own = stack_file(self.name)
         content = yaml.safe_load(own.read_text()) or {}
+        if self._emulated:
+            content = {"config": _without_encryption(content.get("config") or {})}
         if {"encryptionsalt", "secretsprovider"} & set(content):
             self._ask("stack", "select", self.name, "--create")
             return own
-        folder = data_folder() / "stacks" / self._names.stack
+        folder = self._folder / "stacks" / self._names.stack
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         salted = folder / f"Pulumi.{self.name}.yaml"
         (folder / "Pulumi.yaml").write_text(f"name: {_PROJECT}\nruntime: python\n")
@@ -169,18 +190,27 @@ class Stack:
 
 @contextmanager
 def _left_to_pulumi() -> Iterator[None]:
-    """Ctrl-C reaches Pulumi by the terminal; it ends in order, and we wait for it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C reaches Pulumi by the terminal; it ends in order, and we wait for it.
+
+    Ignored, it would stay so in all that Pulumi starts, which it ends by this very signal: it waited for each.
+    """
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _local_backend() -> str:
-    folder = data_folder() / "state"
+def _made(folder: Path) -> Path:
     folder.mkdir(exist_ok=True, mode=0o700)
-    return f"file://{folder}"
+    return folder
+
+
+def _without_encryption(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an emulated stack, whose services are on this machine's engine."""
+    key = f"{NAMESPACE}:network"
+    console.print(f"! AWS=emulated: {key}.encrypted_overlays is set to false; all services are on this one engine.")
+    return {**config, key: {**config.get(key, {}), "encrypted_overlays": False}}
 
 
 def _passphrase_file() -> Path:

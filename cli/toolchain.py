@@ -1,10 +1,13 @@
 """The Pulumi toolchain: the official one where it is installed with its plugins, else built from toolchain/."""
 
+import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ from components.naming import digest_files, list_sources
 
 SOURCES: Final = ROOT / "toolchain"
 PLUGINS: Final = ("docker", "random")
+_PARTS: Final = ("cli", "language-host", *(f"plugin-{name}" for name in PLUGINS))
+"""What is built of toolchain/; the stand-in for AWS beside it is Python, and runs as it is."""
 _SDK: Final = "github.com/pulumi/pulumi/sdk/v3"
 _VERSION_FLAG: Final = f"-X {_SDK}/go/common/version.Version=v{version('pulumi')}"
 
@@ -38,9 +43,10 @@ def ensure_toolchain() -> Toolchain:
         StopError: it has to be built and cannot be.
     """
     official = shutil.which("pulumi")
-    if official and _has_plugins(official):
+    if official and _has_plugins(official, *PLUGINS):
         return Toolchain(Path(official), {})
-    key = digest_files(SOURCES, list_sources(SOURCES), version("pulumi"), platform.machine())[:16]
+    sources = [file for part in _PARTS for file in list_sources(SOURCES / part)]
+    key = digest_files(SOURCES, sources, version("pulumi"), platform.machine())[:16]
     folder = cache_folder() / f"toolchain-{key}"
     if not folder.exists():
         if shutil.which("go") is None:
@@ -60,18 +66,48 @@ def ensure_toolchain() -> Toolchain:
     )
 
 
-def _has_plugins(pulumi: str) -> bool:
+def add_stand_in(toolchain: Toolchain) -> Toolchain:
+    """The toolchain with a plugin for AWS: the official one where it is installed, else the stand-in.
+
+    The stand-in has a PULUMI_HOME of its own, so that it never shadows the official plugin.
+    """
+    if _has_plugins(str(toolchain.program), "aws"):
+        return toolchain
+    plugin = f"resource-aws-v{version('pulumi-aws')}"
+    home = Path(toolchain.environment.get("PULUMI_HOME") or os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    starter = (
+        f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -m toolchain.plugin_aws\n"
+    )
+    key = hashlib.sha256(f"{home}{plugin}{starter}".encode()).hexdigest()[:16]
+    emulated = cache_folder() / f"home-emulated-{key}"
+    if not emulated.exists():
+        with tempfile.TemporaryDirectory(dir=emulated.parent, prefix="building-") as scratch:
+            plugins = Path(scratch) / "home" / "plugins"
+            (plugins / plugin).mkdir(parents=True)
+            # Pulumi looks into folders alone, not into links to them.
+            for found in (home / "plugins").glob("resource-*/*"):
+                (plugins / found.parent.name).mkdir(exist_ok=True)
+                (plugins / found.parent.name / found.name).symlink_to(found)
+            program = plugins / plugin / "pulumi-resource-aws"
+            program.write_text(starter)
+            program.chmod(0o755)
+            plugins.parent.rename(emulated)
+    return Toolchain(toolchain.program, {**toolchain.environment, "PULUMI_HOME": str(emulated)})
+
+
+def _has_plugins(pulumi: str, *names: str) -> bool:
     listed = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
     if listed.returncode:
         return False
     present = {(plugin["name"], plugin["version"]) for plugin in json.loads(listed.stdout)}
-    return all((name, version(f"pulumi-{name}")) in present for name in PLUGINS)
+    return all((name, version(f"pulumi-{name}")) in present for name in names)
 
 
 def _build(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as scratch:
         sources, made = Path(scratch) / "sources", Path(scratch) / "made"
-        shutil.copytree(SOURCES, sources)
+        for part in _PARTS:
+            shutil.copytree(SOURCES / part, sources / part)
         binaries = made / "bin"
         binaries.mkdir(parents=True)
 

@@ -11,16 +11,17 @@ _L = TypeVar("_L")
 
 
 class Chapter(pulumi.ComponentResource):
-    """A component of type `beamops:chapters:<Name>`.
+    """A component of type `beamops:chapters:<Name>`, of `beamops:aws:<Name>` for what a chapter has on AWS.
 
     What it makes is its child by `self.options()`, is named by `self.names`, and carries `self.labels`.
     """
 
     number: ClassVar[int]
+    package: ClassVar[str] = "chapters"
 
     def __init__(self, names: Names, options: pulumi.ResourceOptions | None = None) -> None:
         kind = type(self).__name__
-        super().__init__(f"beamops:chapters:{kind}", kind.lower(), {}, options)
+        super().__init__(f"beamops:{self.package}:{kind}", kind.lower(), {}, options)
         self.names = names
         self.labels = names.labels(kind.lower())
 
@@ -28,10 +29,16 @@ class Chapter(pulumi.ComponentResource):
         """The labels of what this chapter makes, and further ones, as arguments of that kind."""
         return [kind(label=name, value=value) for name, value in {**self.labels, **more}.items()]
 
-    def tags(self, part: str) -> dict[str, str]:
-        """Tags of what this chapter makes on AWS, beside those that the provider puts on everything."""
-        return {"Name": self.names.of(part), CHAPTER_TAG: type(self).__name__.lower()}
-
     def options(self, **values: Any) -> pulumi.ResourceOptions:
         """Options of a child."""
         return pulumi.ResourceOptions(parent=self, **values)
+
+
+class AwsChapter(Chapter):
+    """A chapter's part on AWS; staging has both parts of some chapters."""
+
+    package = "aws"
+
+    def tags(self, part: str) -> dict[str, str]:
+        """Tags of what this chapter makes, beside those that the provider puts on everything."""
+        return {"Name": self.names.of(part), CHAPTER_TAG: type(self).__name__.lower()}

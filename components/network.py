@@ -15,6 +15,7 @@ class NetworkArgs:
 
     swarm: pulumi.Input[str]
     """The swarm's id: overlay networks need one."""
+    encrypted: bool = False
 
 
 class Network(Chapter):
@@ -40,6 +41,7 @@ class Network(Chapter):
                 name=self.names.of(part),
                 driver="overlay",
                 internal=internal,
+                options={"encrypted": "true"} if args.encrypted else None,
                 # Overlay networks end with their swarm: a new swarm means new networks.
                 labels=self.label(docker.NetworkLabelArgs, **{"beamops.swarm": args.swarm}),
             ),

@@ -1,12 +1,14 @@
 """Everything that can be known to be wrong before the first resource is registered, in one line a fault."""
 
+import os
+
 import pulumi
 
 from components.containers import base_reference, packages_reference
 from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
 from components.naming import Names
 from components.plan import PlanArgs, check_budget
-from components.settings import Settings, SettingsError, read_environment, read_settings
+from components.settings import ENDPOINT_VARIABLE, Settings, SettingsError, read_environment, read_settings
 
 
 def prepare(stack: str) -> tuple[Settings, Engine]:
@@ -16,7 +18,7 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
         pulumi.RunError: with one line a fault, before anything is registered.
     """
     try:
-        read_environment(stack)
+        read_environment(stack, emulated=ENDPOINT_VARIABLE in os.environ)
         settings = read_settings(stack, pulumi.runtime.config.CONFIG.get())
         engine = inspect_engine(engine_host(settings.development.engine))
         check_budget(PlanArgs(settings.plan, settings.distribution, engine))

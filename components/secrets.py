@@ -18,6 +18,8 @@ class SecretsArgs:
 
     settings: SecretsSettings
     swarm: pulumi.Input[str]
+    database_password: pulumi.Input[str] | None = None
+    """Where another chapter has it; else it is made here."""
 
 
 class Secrets(Chapter):
@@ -28,11 +30,7 @@ class Secrets(Chapter):
     def __init__(self, names: Names, args: SecretsArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         version = args.settings.database_password_version
-        password = random.RandomPassword(
-            "database-password",
-            random.RandomPasswordArgs(length=40, special=False, keepers={"version": str(version)}),
-            self.options(),
-        )
+        password = args.database_password or self._make_password(version)
         self.database_password = docker.Secret(
             "database-password",
             docker.SecretArgs(
@@ -41,10 +39,17 @@ class Secrets(Chapter):
                     names.of(f"database-password-v{version}-"),
                     pulumi.Output.from_input(args.swarm).apply(lambda id_: id_[:8]),
                 ),
-                data=password.result.apply(lambda value: base64.b64encode(value.encode()).decode()),
+                data=pulumi.Output.from_input(password).apply(lambda value: base64.b64encode(value.encode()).decode()),
                 labels=self.label(docker.SecretLabelArgs, **{"beamops.version": str(version)}),
             ),
             # The old one can go only when no service uses it any more.
             self.options(delete_before_replace=False),
         )
         self.register_outputs({"database_password": self.database_password.name})
+
+    def _make_password(self, version: int) -> pulumi.Output[str]:
+        return random.RandomPassword(
+            "database-password",
+            random.RandomPasswordArgs(length=40, special=False, keepers={"version": str(version)}),
+            self.options(),
+        ).result

@@ -19,6 +19,8 @@ from components.aws.settings import AutoscalingSettings, Model, NetworkSettings,
 
 NAMESPACE: Final = "beamops"
 IMAGES_VARIABLE: Final = "BEAMOPS_IMAGES"
+ENDPOINT_VARIABLE: Final = "BEAMOPS_AWS_ENDPOINT"
+"""Address of an emulated AWS API, where there is one: `make up AWS=emulated` sets it."""
 STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 """Names another file than Pulumi.<stack>.yaml."""
 _ONLY_DEV: Final = {"development"}
@@ -141,16 +143,21 @@ class Settings(Model):
     autoscaling: AutoscalingSettings = Field(default_factory=AutoscalingSettings, description="Nodes, on AWS.")
 
 
-def read_environment(stack: str) -> Environment:
-    """The environment that a stack is for.
+def read_environment(stack: str, *, emulated: bool) -> Environment:
+    """The environment that a stack is for; `emulated` when AWS is.
 
     Raises:
-        SettingsError: there is no such environment, or it cannot be deployed yet.
+        SettingsError: there is no such environment, or it cannot be deployed so.
     """
     if stack not in set(Environment):
         raise SettingsError([f"stack {stack}: there is no such environment; use one of {', '.join(Environment)}"])
-    if stack != Environment.DEV:
-        raise SettingsError([f"stack {stack}: not yet, needs AWS; use dev"])
+    if stack == Environment.DEV and emulated:
+        raise SettingsError(["stack dev: has nothing on AWS to emulate; leave AWS=emulated out"])
+    if stack != Environment.DEV and not emulated:
+        here = f"`make up STACK={stack} AWS=emulated`"
+        raise SettingsError(
+            [f"stack {stack}: its services cannot go to machines of AWS yet; try it on this machine with {here}"]
+        )
     return Environment(stack)
 
 

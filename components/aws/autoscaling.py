@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.settings import AutoscalingSettings
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 
 NAMESPACE: Final = "BEAMOps"
@@ -22,7 +22,7 @@ class AutoscalingArgs:
     workers: pulumi.Input[str]
 
 
-class Autoscaling(Chapter):
+class Autoscaling(AwsChapter):
     """Workers follow processor use and ready work; a manager drains the one that ends before it goes."""
 
     number = 10

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from components.aws.network import Network
 from components.aws.rules import HTTP, HTTPS
 from components.aws.settings import ProductionSettings
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 
 _TLS_POLICY: Final = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """TLS 1.2 and 1.3 with forward secrecy alone (AWS: "Security policies for your Application Load Balancer")."""
@@ -20,9 +20,15 @@ _WRITER: Final = "logdelivery.elasticloadbalancing.amazonaws.com"
 
 
 def make_balancer(
-    chapter: Chapter, settings: ProductionSettings, network: Network, target: aws.lb.TargetGroup, *, protected: bool
+    chapter: AwsChapter,
+    settings: ProductionSettings,
+    zone_id: str | None,
+    network: Network,
+    target: aws.lb.TargetGroup,
+    *,
+    protected: bool,
 ) -> aws.lb.LoadBalancer:
-    """A load balancer in the public subnets that forwards to the target."""
+    """A load balancer in the public subnets that forwards to the target; `zone_id` is where its name is kept."""
     logs = _make_log_bucket(chapter)
     balancer = aws.lb.LoadBalancer(
         "balancer",
@@ -48,7 +54,7 @@ def make_balancer(
             port=HTTPS,
             protocol="HTTPS",
             ssl_policy=_TLS_POLICY,
-            certificate_arn=_make_certificate(chapter, settings),
+            certificate_arn=_make_certificate(chapter, settings, zone_id),
             default_actions=[forward],
             tags=chapter.tags("https"),
         ),
@@ -72,13 +78,28 @@ def make_balancer(
         ),
         chapter.options(),
     )
+    if settings.domain is not None and zone_id is not None:
+        aws.route53.Record(
+            "domain",
+            aws.route53.RecordArgs(
+                zone_id=zone_id,
+                name=settings.domain,
+                type="A",
+                aliases=[
+                    aws.route53.RecordAliasArgs(
+                        name=balancer.dns_name, zone_id=balancer.zone_id, evaluate_target_health=False
+                    )
+                ],
+            ),
+            chapter.options(),
+        )
     return balancer
 
 
-def _make_certificate(chapter: Chapter, settings: ProductionSettings) -> pulumi.Input[str]:
+def _make_certificate(chapter: AwsChapter, settings: ProductionSettings, zone_id: str | None) -> pulumi.Input[str]:
     if settings.certificate_arn is not None:
         return settings.certificate_arn
-    if settings.domain is None or settings.hosted_zone is None:
+    if settings.domain is None or zone_id is None:
         raise ValueError("settings are checked before: a certificate is given, or a domain and its zone")
     certificate = aws.acm.Certificate(
         "certificate",
@@ -89,7 +110,7 @@ def _make_certificate(chapter: Chapter, settings: ProductionSettings) -> pulumi.
     record = aws.route53.Record(
         "certificate",
         aws.route53.RecordArgs(
-            zone_id=settings.hosted_zone,
+            zone_id=zone_id,
             name=proof.resource_record_name,
             type=proof.resource_record_type,
             records=[proof.resource_record_value],
@@ -104,7 +125,7 @@ def _make_certificate(chapter: Chapter, settings: ProductionSettings) -> pulumi.
     ).certificate_arn
 
 
-def _make_log_bucket(chapter: Chapter) -> aws.s3.Bucket:
+def _make_log_bucket(chapter: AwsChapter) -> aws.s3.Bucket:
     bucket = aws.s3.Bucket(
         "access-logs",
         aws.s3.BucketArgs(bucket_prefix=f"{chapter.names.stack}-logs-"[:37], tags=chapter.tags("access-logs")),

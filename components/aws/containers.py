@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 import pulumi_aws as aws
 
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 
 _KEPT_RELEASES: Final = 30
@@ -19,9 +19,11 @@ class ContainersArgs:
     """What encrypts the images."""
 
     key: pulumi.Input[str]
+    cache: bool
+    """Whether third-party images are cached: not where nothing is pulled."""
 
 
-class Containers(Chapter):
+class Containers(AwsChapter):
     """Repositories whose tags never change, scanned on push; and a pull-through cache of third-party images."""
 
     number = 3
@@ -46,13 +48,14 @@ class Containers(Chapter):
             aws.ecr.LifecyclePolicyArgs(repository=self.coordinator.name, policy=json.dumps(lifecycle())),
             self.options(),
         )
-        self.cache = aws.ecr.PullThroughCacheRule(
-            "public",
-            aws.ecr.PullThroughCacheRuleArgs(
-                ecr_repository_prefix=f"{names.stack}/public", upstream_registry_url="public.ecr.aws"
-            ),
-            self.options(),
-        )
+        if args.cache:
+            aws.ecr.PullThroughCacheRule(
+                "public",
+                aws.ecr.PullThroughCacheRuleArgs(
+                    ecr_repository_prefix=f"{names.stack}/public", upstream_registry_url="public.ecr.aws"
+                ),
+                self.options(),
+            )
         self.register_outputs({"coordinator": self.coordinator.repository_url})
 
 

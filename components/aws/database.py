@@ -9,14 +9,14 @@ from components.aws.network import Network
 from components.aws.roles import make_role
 from components.aws.rules import POSTGRESQL
 from components.aws.settings import DatabaseServerSettings
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 
 _VERSION: Final = "16"
 _MONITOR: Final = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 
 
 def make_database(
-    chapter: Chapter,
+    chapter: AwsChapter,
     settings: DatabaseServerSettings,
     network: Network,
     key: pulumi.Input[str],

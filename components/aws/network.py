@@ -9,10 +9,10 @@ import pulumi_aws as aws
 
 from components.aws.policies import allow
 from components.aws.roles import make_role
-from components.aws.rules import ANYWHERE, GROUPS, RULES, Rule
+from components.aws.rules import ANYWHERE, GROUPS, Rule, make_rules
 from components.aws.settings import NetworkSettings
 from components.aws.subnets import ZoneSubnets, cut_network
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 
 _INTERFACES: Final = (
@@ -34,9 +34,10 @@ class NetworkArgs:
     """The network as configured."""
 
     settings: NetworkSettings
+    proxy_port: int
 
 
-class Network(Chapter):
+class Network(AwsChapter):
     """Public subnets for the load balancer and NAT, private ones for nodes and the database.
 
     Security groups refer to each other, so that addresses never have to be kept up; nothing but the load balancer's
@@ -68,7 +69,7 @@ class Network(Chapter):
         self.public, self.private = self._make_subnets()
         private_tables = self._make_routes()
         self.groups = {group: self._group(group, description) for group, description in GROUPS.items()}
-        for rule in RULES:
+        for rule in make_rules(args.proxy_port):
             self._open(rule)
         self._make_endpoints(private_tables)
         self._log_flows()

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from components.aws.policies import allow
 from components.aws.roles import make_role
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 
 SCRIPT: Final = Path(__file__).parent / "node.sh"
@@ -29,7 +29,7 @@ class NodesArgs:
     key: pulumi.Input[str]
 
 
-class Nodes(Chapter):
+class Nodes(AwsChapter):
     """Instance profiles of managers and workers, their start-up, and the table with the swarm's lease.
 
     No port 22: whoever must reach a node does so through Session Manager.

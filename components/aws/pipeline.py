@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from components.aws.policies import allow, trust_github
 from components.aws.settings import PipelineSettings
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 
 _ISSUER: Final = "https://token.actions.githubusercontent.com"
@@ -30,7 +30,7 @@ class PipelineArgs:
     region: str
 
 
-class Pipeline(Chapter):
+class Pipeline(AwsChapter):
     """OpenID Connect with GitHub: pull requests preview with a role that can change nothing; the branch deploys."""
 
     number = 4
@@ -82,13 +82,15 @@ class Pipeline(Chapter):
 
 
 def keep_secrets_closed() -> dict[str, Any]:
-    """What the preview role is denied of what AWS calls reading: the values of secrets, and sessions on nodes."""
+    """What the preview role is denied of what AWS's own policy allows: values of secrets, sessions, and what writes."""
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Deny",
                 "Action": [
+                    "athena:GetSessionEndpoint",
+                    "cognito-idp:GetTokensFromRefreshToken",
                     "kms:Decrypt",
                     "secretsmanager:GetSecretValue",
                     "ssm:GetParameter",
@@ -96,6 +98,7 @@ def keep_secrets_closed() -> dict[str, Any]:
                     "ssm:GetParametersByPath",
                     "ssm:StartSession",
                     "s3:GetObject",
+                    "s3express:CreateSession",
                 ],
                 "Resource": "*",
             }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 from components.settings import PlanSettings
 
@@ -19,7 +19,7 @@ class PlanArgs:
     settings: PlanSettings
 
 
-class Plan(Chapter):
+class Plan(AwsChapter):
     """The monthly budget of what carries the stack's tag."""
 
     number = 1

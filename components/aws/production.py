@@ -12,7 +12,7 @@ from components.aws.database import make_database
 from components.aws.network import Network
 from components.aws.nodes import Nodes, Role
 from components.aws.settings import AutoscalingSettings, ProductionSettings
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 
 _IMAGE: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
@@ -24,6 +24,9 @@ class ProductionArgs:
     """What the machines stand on; `protected` keeps what holds data from being destroyed."""
 
     settings: ProductionSettings
+    zone_id: str | None
+    """Route 53 zone of the domain, where the stack has one."""
+    proxy_port: int
     autoscaling: AutoscalingSettings
     network: Network
     nodes: Nodes
@@ -32,7 +35,7 @@ class ProductionArgs:
     protected: bool
 
 
-class Production(Chapter):
+class Production(AwsChapter):
     """Groups of managers and workers behind a load balancer with TLS, and RDS PostgreSQL."""
 
     number = 6
@@ -41,7 +44,9 @@ class Production(Chapter):
         super().__init__(names, options)
         self._args = args
         self.target = self._make_target()
-        self.balancer = make_balancer(self, args.settings, args.network, self.target, protected=args.protected)
+        self.balancer = make_balancer(
+            self, args.settings, args.zone_id, args.network, self.target, protected=args.protected
+        )
         managers = args.settings.managers
         self.managers = self._group("manager", args.settings.manager_type, managers, managers, managers)
         scaling = args.autoscaling
@@ -137,7 +142,7 @@ class Production(Chapter):
             "proxy",
             aws.lb.TargetGroupArgs(
                 name=self.names.of("proxy"),
-                port=contract.PORT,
+                port=self._args.proxy_port,
                 protocol="HTTP",
                 vpc_id=self._args.network.vpc.id,
                 deregistration_delay=30,

@@ -1,8 +1,10 @@
-"""Staging and prod on AWS: the chapters in order, from settings to outputs."""
+"""Staging and prod on AWS: the chapters in order."""
+
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pulumi
 import pulumi_aws as aws
-import pulumi_random as random
 
 from components.aws.autoscaling import Autoscaling, AutoscalingArgs
 from components.aws.containers import Containers, ContainersArgs
@@ -15,29 +17,43 @@ from components.aws.secrets import Secrets, SecretsArgs
 from components.naming import Names
 from components.settings import Environment, Settings
 
+SERVICES: Final = (
+    "acm", "autoscaling", "budgets", "cloudwatch", "dynamodb", "ec2", "ecr", "elbv2", "iam", "kms", "logs", "rds",
+    "route53", "s3", "secretsmanager", "ssm", "sts",
+)  # fmt: skip
 
-def deploy(names: Names, settings: Settings) -> None:
+
+@dataclass(frozen=True)
+class Cloud:
+    """What the services need of what AWS has."""
+
+    url: pulumi.Output[str]
+    repository: pulumi.Output[str]
+    database: pulumi.Output[str]
+    database_password: pulumi.Output[str]
+
+
+def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, endpoint: str | None) -> Cloud:
     """Register every chapter.
 
     Raises:
         pulumi.RunError: the region lacks a zone that the settings name; nothing is registered then.
     """
     region = settings.network.region
-    provider = aws.Provider(
-        "aws",
-        aws.ProviderArgs(
-            region=region, default_tags=aws.ProviderDefaultTagsArgs(tags=default_tags(names, settings.plan))
-        ),
-    )
-    _check_zones(provider, settings)
-    account = aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=provider)).account_id
-    on_aws = pulumi.ResourceOptions(providers=[provider, random.Provider("random")])
+    provider = _connect(names, settings, endpoint)
+    asking = pulumi.InvokeOptions(provider=provider)
+    _check_zones(asking, settings)
+    account = aws.get_caller_identity(opts=asking).account_id
+    hosted_zone = settings.production.hosted_zone
+    zone_id = None if hosted_zone is None else aws.route53.get_zone(name=hosted_zone, opts=asking).zone_id
+    on_aws = pulumi.ResourceOptions(providers=[provider, random])
     protected = names.environment == Environment.PROD
 
     Plan(names, PlanArgs(settings.plan), on_aws)
-    network = Network(names, NetworkArgs(settings.network), on_aws)
+    network = Network(names, NetworkArgs(settings.network, settings.distribution.proxy.port), on_aws)
     secrets = Secrets(names, SecretsArgs(settings.secrets, account, region, protected), on_aws)
-    containers = Containers(names, ContainersArgs(secrets.key.arn), on_aws)
+    # moto has no pull-through cache; what runs with it pulls nothing from AWS.
+    containers = Containers(names, ContainersArgs(secrets.key.arn, cache=endpoint is None), on_aws)
     if settings.pipeline.repository is not None:
         Pipeline(names, PipelineArgs(settings.pipeline, account, region), on_aws)
     nodes = Nodes(names, NodesArgs(account, region, secrets.key.arn), on_aws)
@@ -45,6 +61,8 @@ def deploy(names: Names, settings: Settings) -> None:
         names,
         ProductionArgs(
             settings.production,
+            zone_id,
+            settings.distribution.proxy.port,
             settings.autoscaling,
             network,
             nodes,
@@ -57,14 +75,32 @@ def deploy(names: Names, settings: Settings) -> None:
     Autoscaling(names, AutoscalingArgs(settings.autoscaling, production.workers.name), on_aws)
 
     host = settings.production.domain or production.balancer.dns_name
-    pulumi.export("url", pulumi.Output.concat("https://", host))
-    pulumi.export("images", {"coordinator": containers.coordinator.repository_url})
-    pulumi.export("database", production.database.address)
+    return Cloud(
+        url=pulumi.Output.concat("https://", host),
+        repository=containers.coordinator.repository_url,
+        database=production.database.address,
+        database_password=secrets.database_password,
+    )
 
 
-def _check_zones(provider: aws.Provider, settings: Settings) -> None:
+def _connect(names: Names, settings: Settings, endpoint: str | None) -> aws.Provider:
+    emulated: dict[str, Any] = {}
+    if endpoint is not None:
+        emulated = {
+            "endpoints": [aws.ProviderEndpointArgs(**dict.fromkeys(SERVICES, endpoint))],
+            "access_key": "emulated",
+            "secret_key": "emulated",
+            "skip_credentials_validation": True,
+            "skip_metadata_api_check": True,
+            "s3_use_path_style": True,
+        }
+    tags = aws.ProviderDefaultTagsArgs(tags=default_tags(names, settings.plan))
+    return aws.Provider("aws", aws.ProviderArgs(region=settings.network.region, default_tags=tags, **emulated))
+
+
+def _check_zones(asking: pulumi.InvokeOptions, settings: Settings) -> None:
     region = settings.network.region
-    offered = aws.get_availability_zones(state="available", opts=pulumi.InvokeOptions(provider=provider)).names
+    offered = aws.get_availability_zones(state="available", opts=asking).names
     missing = [zone for zone in settings.network.zones if f"{region}{zone}" not in offered]
     if missing:
         letters = ", ".join(sorted(name.removeprefix(region) for name in offered))

@@ -3,11 +3,11 @@
 import pulumi_aws as aws
 
 from components.aws.policies import trust_service
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 
 
 def make_role(
-    chapter: Chapter, part: str, service: str, *, description: str | None = None, managed: str | None = None
+    chapter: AwsChapter, part: str, service: str, *, description: str | None = None, managed: str | None = None
 ) -> aws.iam.Role:
     """A role for a service, with one of AWS's own policies where it is named."""
     role = aws.iam.Role(

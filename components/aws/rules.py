@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from coordinator import contract
-
 ANYWHERE: Final = "0.0.0.0/0"
 HTTPS: Final = 443
 HTTP: Final = 80
@@ -31,17 +29,18 @@ class Rule:
     protocol: str = "tcp"
 
 
-RULES: Final = (
-    Rule("https", None, "load-balancer", HTTPS, "HTTPS from anywhere"),
-    Rule("http", None, "load-balancer", HTTP, "HTTP from anywhere: redirected"),
-    Rule("proxy", "load-balancer", "nodes", contract.PORT, "the load balancer to the proxy"),
-    Rule("swarm-management", "nodes", "nodes", 2377, "swarm: management"),
-    Rule("swarm-gossip-tcp", "nodes", "nodes", 7946, "swarm: who is there"),
-    Rule("swarm-gossip-udp", "nodes", "nodes", 7946, "swarm: who is there", "udp"),
-    Rule("swarm-overlay", "nodes", "nodes", 4789, "swarm: overlay networks (VXLAN)", "udp"),
-    Rule("swarm-encrypted", "nodes", "nodes", None, "swarm: encrypted overlay networks (IPsec ESP)", "50"),
-    Rule("database", "nodes", "database", POSTGRESQL, "the coordinators to PostgreSQL"),
-    Rule("endpoints", "nodes", "endpoints", HTTPS, "nodes to AWS services"),
-    Rule("out", "nodes", None, HTTPS, "nodes to AWS services, packages, image registries"),
-)
-"""Everything that is allowed; a rule between two groups opens the way out of the one and into the other."""
+def make_rules(proxy_port: int) -> tuple[Rule, ...]:
+    """Everything that is allowed; a rule between two groups opens the way out of the one and into the other."""
+    return (
+        Rule("https", None, "load-balancer", HTTPS, "HTTPS from anywhere"),
+        Rule("http", None, "load-balancer", HTTP, "HTTP from anywhere: redirected"),
+        Rule("proxy", "load-balancer", "nodes", proxy_port, "the load balancer to the proxy"),
+        Rule("swarm-management", "nodes", "nodes", 2377, "swarm: management"),
+        Rule("swarm-gossip-tcp", "nodes", "nodes", 7946, "swarm: who is there"),
+        Rule("swarm-gossip-udp", "nodes", "nodes", 7946, "swarm: who is there", "udp"),
+        Rule("swarm-overlay", "nodes", "nodes", 4789, "swarm: overlay networks (VXLAN)", "udp"),
+        Rule("swarm-encrypted", "nodes", "nodes", None, "swarm: encrypted overlay networks (IPsec ESP)", "50"),
+        Rule("database", "nodes", "database", POSTGRESQL, "the coordinators to PostgreSQL"),
+        Rule("endpoints", "nodes", "endpoints", HTTPS, "nodes to AWS services"),
+        Rule("out", "nodes", None, HTTPS, "nodes to AWS services, packages, image registries"),
+    )

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
-from components.chapter import Chapter
+from components.chapter import AwsChapter
 from components.naming import Names
 from components.settings import SecretsSettings
 
@@ -26,7 +26,7 @@ class SecretsArgs:
     protected: bool
 
 
-class Secrets(Chapter):
+class Secrets(AwsChapter):
     """A key that rotates every year, and what it encrypts."""
 
     number = 7

@@ -104,8 +104,8 @@ class ProductionSettings(Model):
     domain: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = Field(
         None, description="Name under which the coordinator is reached; a certificate for it is made and validated."
     )
-    hosted_zone: Annotated[str, Field(pattern=r"^Z[A-Z0-9]+$")] | None = Field(
-        None, description="Route 53 zone of `domain`."
+    hosted_zone: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = Field(
+        None, description="Name of the Route 53 zone that `domain` is in, such as example.com; it must be there."
     )
     bake_image: bool = Field(default=False, description="Bake nodes' image with EC2 Image Builder, for a faster start.")
     database: DatabaseServerSettings = Field(default_factory=DatabaseServerSettings, description="PostgreSQL.")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pulumi
+import pulumi_random as random
 import pytest
 
 from components.aws import program
@@ -15,7 +16,7 @@ from components.aws.nodes import SCRIPT, node_policy
 from components.aws.pipeline import deploy_policy, keep_secrets_closed
 from components.aws.policies import trust_github
 from components.aws.production import healthy_percent
-from components.aws.rules import RULES
+from components.aws.rules import make_rules
 from components.aws.subnets import cut_network
 from components.naming import Names
 from components.settings import SettingsError, read_settings
@@ -38,6 +39,11 @@ PROD = {
         }
     ),
 }
+ARNS = {
+    "LogGroup": "logs:{0}:log-group:flows",
+    "Table": "dynamodb:{0}:table/lease",
+    "Key": "kms:{0}:key/00000000-0000-0000-0000-000000000000",
+}
 Seen = list[pulumi.runtime.MockResourceArgs]
 
 
@@ -47,7 +53,8 @@ class Recorder(pulumi.runtime.Mocks):
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self.seen.append(args)
-        outputs = {"arn": f"arn:aws:x:eu-central-1:{ACCOUNT}:{args.name}", **args.inputs}
+        kind = args.typ.rpartition(":")[2]
+        outputs = {"arn": f"arn:aws:{ARNS.get(kind, 'x:{0}').format(f'eu-central-1:{ACCOUNT}')}", **args.inputs}
         if args.typ.endswith(":LoadBalancer"):
             outputs["dnsName"] = "balancer.example"
         if args.typ.endswith("RandomPassword"):
@@ -67,7 +74,7 @@ def run(stack: str, config: dict[str, str]) -> Seen:
     pulumi.runtime.set_mocks(recorder, project="beamops", stack=stack, preview=False)
 
     def deploy() -> None:
-        program.deploy(Names("beamops", stack), read_settings(stack, config))
+        program.deploy(Names("beamops", stack), read_settings(stack, config), random.Provider("random"), None)
 
     pulumi.runtime.test(deploy)()
     loop.close()
@@ -95,7 +102,7 @@ def of_type(seen: Seen, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def test_each_chapter_that_aws_has_is_there(stack: Seen) -> None:
-    chapters = {args.typ.rpartition(":")[2] for args in stack if args.typ.startswith("beamops:chapters:")}
+    chapters = {args.typ.rpartition(":")[2] for args in stack if args.typ.startswith("beamops:aws:")}
     assert chapters == {
         "Plan", "Network", "Secrets", "Containers", "Pipeline", "Nodes", "Production", "Autoscaling",
     }  # fmt: skip
@@ -112,7 +119,7 @@ def test_only_the_load_balancer_is_open_to_the_world(stack: Seen) -> None:
         if "cidrIpv4" in args
     }
     assert world == {("load-balancer-id", 443), ("load-balancer-id", 80)}
-    assert not any(rule.port == 22 for rule in RULES), "nodes are reached through Session Manager"
+    assert not any(rule.port == 22 for rule in make_rules(4000)), "nodes are reached through Session Manager"
 
 
 def test_every_rule_says_why(stack: Seen) -> None:

@@ -93,15 +93,21 @@ def test_the_environment_variable_overrides_where_images_come_from(monkeypatch: 
 
 
 def test_a_stack_is_named_after_its_environment() -> None:
-    assert read_environment("dev") is Environment.DEV
+    assert read_environment("dev", emulated=False) is Environment.DEV
     with pytest.raises(SettingsError, match="no such environment; use one of dev, staging, prod"):
-        read_environment("production")
+        read_environment("production", emulated=True)
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_what_needs_aws_is_refused_until_it_is_there(stack: str) -> None:
-    with pytest.raises(SettingsError, match="not yet, needs AWS"):
-        read_environment(stack)
+def test_what_goes_to_aws_is_tried_on_an_emulated_one_alone(stack: str) -> None:
+    assert read_environment(stack, emulated=True).value == stack
+    with pytest.raises(SettingsError, match=f"make up STACK={stack} AWS=emulated"):
+        read_environment(stack, emulated=False)
+
+
+def test_dev_has_nothing_to_emulate() -> None:
+    with pytest.raises(SettingsError, match="leave AWS=emulated out"):
+        read_environment("dev", emulated=True)
 
 
 def test_a_chapter_that_an_environment_does_not_have_is_refused() -> None:
