@@ -7,7 +7,7 @@ SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh compon
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status logs doctor images docs lint unit integration e2e bench test lock
+.PHONY: help up preview down status logs doctor images docs lint unit policy integration e2e bench test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ unit: $(VENV) ## Tests that need nothing; measures how much of the coordinator t
 	@rm -rf build/coverage && mkdir -p build/coverage
 	@.venv/bin/python -m pytest -q -n auto --dist loadfile --cov --cov-report=term tests/unit
 
+policy: $(VENV) ## Tests of the rules, on small fixtures
+	@.venv/bin/python -m pytest -q tests/policy
+
 integration: $(VENV) ## Tests on a real engine, which is started when it is missing, and then stopped again
 	@$(RUN) with-engine .venv/bin/python -m pytest -q tests/integration
 
@@ -57,7 +60,7 @@ e2e: $(VENV) ## Tests in a real browser, installed when it is missing, and on fi
 bench: $(VENV) ## Measure, side by side, and write build/bench.json
 	@$(RUN) with-engine .venv/bin/python -m pytest -q -s -o python_files='bench_*.py' tests/bench
 
-test: lint unit e2e integration ## All tests
+test: lint unit policy e2e integration ## All tests
 
 lock: ## Resolve requirements.lock and app/requirements.lock anew
 	@$(RUN) lock

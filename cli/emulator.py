@@ -50,9 +50,16 @@ def ensure_emulator(stack: str, settings: ProductionSettings, region: str) -> Em
     if emulator is None:
         with step("Opening an emulated AWS account"):
             emulator = _start(stack)
+    furnish_emulator(emulator, settings, region)
+    return emulator
+
+
+def furnish_emulator(emulator: Emulator, settings: ProductionSettings, region: str, *, anew: bool = False) -> None:
+    """Put into the account what one has before the stack; `anew` when all else in it is to go first."""
+    if anew:
+        requests.post(f"{emulator.endpoint}/moto-api/reset", timeout=_START_SECONDS).raise_for_status()
     if settings.hosted_zone is not None:
         _ensure_hosted_zone(emulator.endpoint, region, settings.hosted_zone)
-    return emulator
 
 
 def find_emulator(stack: str) -> Emulator | None:

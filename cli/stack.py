@@ -16,7 +16,7 @@ import psutil
 import yaml
 
 from cli.console import StopError, console
-from cli.emulator import Emulator
+from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, stack_file
 from cli.toolchain import Toolchain
 from components.containers import ROOT
@@ -32,6 +32,16 @@ from components.settings import (
 )
 
 _PROJECT: Final = "beamops"
+_EMULATED: Final = [
+    {
+        "rule": "overlays-encrypted",
+        "resource": network,
+        "reason": "AWS=emulated: all services are on one engine, and nothing leaves it",
+        "expires": "9999-12-31",
+    }
+    for network in ("app", "data", "edge")
+]
+POLICIES: Final = ROOT / "policies"
 
 
 def load_settings(stack: str, *, emulated: bool = False) -> Settings:
@@ -61,7 +71,8 @@ class Stack:
         self, name: str, settings: Settings, toolchain: Toolchain, engine: str, emulator: Emulator | None = None
     ) -> None:
         self.name = name
-        self._emulated = emulator is not None
+        self._settings = settings
+        self._emulator = emulator
         self._folder = _made(data_folder() / "emulated") if emulator else data_folder()
         self._names = Names(settings.plan.name, name)
         self._toolchain = toolchain
@@ -83,16 +94,16 @@ class Stack:
     def up(self) -> None:
         """Deploy. Raises StopError when Pulumi does not end well."""
         self._repair()
-        self._work("up", "--yes", "--skip-preview", "--refresh", "--suppress-outputs")
+        self._work("up", "--yes", "--skip-preview", "--refresh", "--suppress-outputs", "--policy-pack", str(POLICIES))
 
     def preview(self) -> None:
         """Show what `up` would change."""
-        self._work("preview", "--diff")
+        self._work("preview", "--diff", "--policy-pack", str(POLICIES))
 
     def destroy(self) -> None:
         """Take everything down that the stack made."""
         self._repair()
-        if self._emulated:
+        if self._emulator is not None:
             # What nobody can lose need not be kept from being lost.
             self._ask("state", "unprotect", "--all", "--yes", "--stack", self.name)
         self._work("destroy", "--yes", "--skip-preview", "--refresh")
@@ -132,8 +143,8 @@ class Stack:
         """
         own = stack_file(self.name)
         content = yaml.safe_load(own.read_text()) or {}
-        if self._emulated:
-            content = {"config": _without_encryption(content.get("config") or {})}
+        if self._emulator is not None:
+            content = {"config": _for_this_machine(content.get("config") or {})}
         if {"encryptionsalt", "secretsprovider"} & set(content):
             self._ask("stack", "select", self.name, "--create")
             return own
@@ -159,6 +170,9 @@ class Stack:
         if not pending:
             return
         console.print(f"! An earlier run was cut off in {len(pending)} operations: they are done anew.")
+        if self._emulator is not None and any(one["resource"]["type"].startswith("aws:") for one in pending):
+            console.print("! The emulated account may hold what was not noted down: it is emptied and filled anew.")
+            furnish_emulator(self._emulator, self._settings.production, self._settings.network.region, anew=True)
         known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
         for operation in pending:
             if operation["type"] == "creating":
@@ -206,11 +220,18 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _without_encryption(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an emulated stack, whose services are on this machine's engine."""
-    key = f"{NAMESPACE}:network"
-    console.print(f"! AWS=emulated: {key}.encrypted_overlays is set to false; all services are on this one engine.")
-    return {**config, key: {**config.get(key, {}), "encrypted_overlays": False}}
+def _for_this_machine(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an emulated stack: what neither this machine nor the emulator can do is off, and said to be."""
+    for chapter, name, why in (
+        ("network", "encrypted_overlays", "all services are on this one engine"),
+        ("production", "bake_image", "the emulator bakes none"),
+    ):
+        key = f"{NAMESPACE}:{chapter}"
+        console.print(f"! AWS=emulated: {key}.{name} is set to false; {why}.")
+        config = {**config, key: {**config.get(key, {}), name: False}}
+    key = f"{NAMESPACE}:policies"
+    listed = config.get(key, {}).get("exemptions", [])
+    return {**config, key: {"exemptions": [*listed, *_EMULATED]}}
 
 
 def _passphrase_file() -> Path:

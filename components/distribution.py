@@ -16,7 +16,7 @@ from components.proxy import HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
 from components.resources import Job
 from components.secrets import Secrets
 from components.service import MIB, File, ServiceSpec, service_args
-from components.settings import DistributionSettings
+from components.settings import DistributionSettings, Environment
 from components.swarm import Swarm
 
 _PASSWORD_FILE: Final = "/run/secrets/database_password"  # noqa: S105 - a path
@@ -60,7 +60,7 @@ class Distribution(Chapter):
                 name=self.names.of("database"),
                 labels=self.label(docker.VolumeLabelArgs),
             ),
-            self.options(),
+            self.options(protect=self.names.environment == Environment.PROD),
         )
         return self._service(
             "database",

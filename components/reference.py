@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -46,14 +46,30 @@ def render_schema() -> str:
 
 
 def _rows(chapter: FieldInfo, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    model = _model(chapter)
+    yield from _table(_model(chapter), prefix)
+
+
+def _item(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a list's members, where they have one."""
+    members = get_args(field.annotation)
+    kind = members[0] if get_origin(field.annotation) is list else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _table(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     described = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _rows(field, f"{prefix}{name}.")
+        elif (item := _item(field)) is not None:
+            yield from _table(item, f"{prefix}{name}[].")
         else:
-            default = "not set" if field.default is None else f"`{json.dumps(field.default)}`"
+            default = "must be given" if field.is_required() else _default(field.default)
             yield f"{prefix}{name}", default, _allowed(described[name]), str(field.description)
+
+
+def _default(value: Any) -> str:
+    return "not set" if value is None else f"`{json.dumps(value)}`"
 
 
 def _allowed(schema: dict[str, Any]) -> str:

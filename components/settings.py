@@ -7,12 +7,13 @@ and docs/settings.schema.json are generated from these models.
 import json
 import os
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from components.aws.settings import AutoscalingSettings, Model, NetworkSettings, PipelineSettings, ProductionSettings
@@ -95,6 +96,32 @@ class SecretsSettings(Model):
     database_password_version: int = Field(1, ge=1, description="Raise it to rotate the database password.")
 
 
+class ExemptionSettings(Model):
+    """One rule that need not hold of one resource."""
+
+    rule: str = Field(description="Name of the rule, as docs/policies.md lists it.")
+    resource: str = Field(description="Name of the resource, as the preview shows it.")
+    reason: str = Field(min_length=15, description="Why, for whoever reviews it.")
+    expires: str = Field(description="Last day, YYYY-MM-DD: after it every preview fails.")
+
+    @field_validator("expires")
+    @classmethod
+    def _is_day(cls, expires: str) -> str:
+        try:
+            date.fromisoformat(expires)
+        except ValueError:
+            raise ValueError("should be a day, YYYY-MM-DD") from None
+        return expires
+
+
+class PoliciesSettings(Model):
+    """Rules of policies/ that need not hold here."""
+
+    exemptions: list[ExemptionSettings] = Field(
+        default_factory=list, description="Each with its reason and its last day; the preview lists them."
+    )
+
+
 class CoordinatorSettings(Model):
     """The coordinator's service."""
 
@@ -141,6 +168,7 @@ class Settings(Model):
     secrets: SecretsSettings = Field(default_factory=SecretsSettings, description="Versions of secrets.")
     distribution: DistributionSettings = Field(default_factory=DistributionSettings, description="Services.")
     autoscaling: AutoscalingSettings = Field(default_factory=AutoscalingSettings, description="Nodes, on AWS.")
+    policies: PoliciesSettings = Field(default_factory=PoliciesSettings, description="Exemptions from rules.")
 
 
 def read_environment(stack: str, *, emulated: bool) -> Environment:

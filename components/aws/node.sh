@@ -4,7 +4,8 @@
 # join nor a lease that is valid takes the lease, conditionally, and initialises the swarm: of twenty that try at once one
 # succeeds, and one that dies before it has published its tokens is succeeded when its lease ends.
 #
-# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), AWS_DEFAULT_REGION.
+# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), BEAMOPS_METRICS (where the
+# coordinators' metrics are), AWS_DEFAULT_REGION.
 set -u
 
 LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
@@ -148,6 +149,15 @@ tidy() {
     done
 }
 
+# What the coordinators say is ready, for each worker: what the number of workers follows.
+tell_load() {
+  metrics=$(curl -sf -m 5 "$BEAMOPS_METRICS") || return 0
+  ready=$(echo "$metrics" | awk '/^beamops_work_items\{.*status="ready"/ {sum += $NF} END {print sum + 0}')
+  workers=$(docker node ls --filter role=worker --format '{{.Status}}' | grep -c Ready)
+  aws cloudwatch put-metric-data --namespace BEAMOps --metric-name ReadyWorkPerWorker \
+    --dimensions "Stack=$BEAMOPS_STACK" --value "$(echo "$ready $workers" | awk '{print $1 / ($2 > 0 ? $2 : 1)}')"
+}
+
 # New tokens once a day: whoever has read an old one can join no more.
 rotate() {
   last=$(read_parameter rotated) || last=0
@@ -170,6 +180,7 @@ keep() {
   fi
   rotate
   publish
+  tell_load
   tidy
 }
 
@@ -179,6 +190,7 @@ install() {
   cat >/usr/local/sbin/beamops-node <<EOF
 #!/bin/sh
 export BEAMOPS_ROLE=$BEAMOPS_ROLE BEAMOPS_STACK=$BEAMOPS_STACK BEAMOPS_KEY=$BEAMOPS_KEY
+export BEAMOPS_METRICS=$BEAMOPS_METRICS
 export AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 $(cat "$0")
 EOF

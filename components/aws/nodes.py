@@ -8,7 +8,9 @@ from typing import Any, Final, Literal
 
 import pulumi
 import pulumi_aws as aws
+from coordinator import contract
 
+from components.aws.autoscaling import NAMESPACE
 from components.aws.policies import allow
 from components.aws.roles import make_role
 from components.chapter import AwsChapter
@@ -26,6 +28,7 @@ class NodesArgs:
 
     account: str
     region: str
+    proxy_port: int
     key: pulumi.Input[str]
 
 
@@ -71,6 +74,7 @@ class Nodes(AwsChapter):
                 f"export BEAMOPS_ROLE={role}",
                 f"export BEAMOPS_STACK={self.names.stack}",
                 f"export BEAMOPS_KEY=alias/{self.names.stack}",
+                f"export BEAMOPS_METRICS=http://127.0.0.1:{self._args.proxy_port}{contract.METRICS_PATH}",
                 f"export AWS_DEFAULT_REGION={self._args.region}",
             ]
         )
@@ -106,7 +110,7 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
     """What a node may do: read its own kind's token; a manager also writes tokens, holds the lease, ends workers."""
     tokens = f"arn:aws:ssm:{region}:{account}:parameter/{names.stack}/swarm"
     groups = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{names.stack}-*"
-    tagging = "ec2:CreateTags"
+    tagging, metric = "ec2:CreateTags", "cloudwatch:PutMetricData"
     own = {"StringEquals": {"aws:ResourceTag/beamops:stack": names.stack}}
     permissions: dict[str, list[str]] = {
         "ssm:GetParameter": [f"{tokens}/{role}-token", f"{tokens}/managers"],
@@ -121,7 +125,8 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
             "ssm:GetParameter": [f"{tokens}/*"],
             "kms:Encrypt kms:GenerateDataKey": [key],
             "dynamodb:UpdateItem": [lease],
+            metric: ["*"],
             "autoscaling:CompleteLifecycleAction": [groups],
             "autoscaling:DescribeAutoScalingInstances ec2:DescribeInstances": ["*"],
         }
-    return allow(permissions, {tagging: own})
+    return allow(permissions, {tagging: own, metric: {"StringEquals": {"cloudwatch:namespace": NAMESPACE}}})

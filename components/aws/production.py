@@ -9,13 +9,14 @@ from coordinator import contract
 
 from components.aws.balancer import make_balancer
 from components.aws.database import make_database
+from components.aws.image import Architecture, bake_image, find_architecture
 from components.aws.network import Network
 from components.aws.nodes import Nodes, Role
 from components.aws.settings import AutoscalingSettings, ProductionSettings
 from components.chapter import AwsChapter
 from components.naming import Names
 
-_IMAGE: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+_IMAGE: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default"
 """The parameter in which AWS keeps the newest Amazon Linux 2023; EC2 resolves it when a node starts."""
 
 
@@ -26,6 +27,8 @@ class ProductionArgs:
     settings: ProductionSettings
     zone_id: str | None
     """Route 53 zone of the domain, where the stack has one."""
+    bake_in: str | None
+    """The region in which the nodes' image is baked; None: nodes start from Amazon Linux's own."""
     proxy_port: int
     autoscaling: AutoscalingSettings
     network: Network
@@ -43,6 +46,7 @@ class Production(AwsChapter):
     def __init__(self, names: Names, args: ProductionArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         self._args = args
+        self._baked: dict[Architecture, pulumi.Output[str]] = {}
         self.target = self._make_target()
         self.balancer = make_balancer(
             self, args.settings, args.zone_id, args.network, self.target, protected=args.protected
@@ -97,7 +101,7 @@ class Production(AwsChapter):
             role,
             aws.ec2.LaunchTemplateArgs(
                 name=self.names.of(role),
-                image_id=f"resolve:ssm:{_IMAGE}",
+                image_id=self._image(machine),
                 instance_type=machine,
                 iam_instance_profile=aws.ec2.LaunchTemplateIamInstanceProfileArgs(arn=args.nodes.profiles[role].arn),
                 metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
@@ -136,6 +140,16 @@ class Production(AwsChapter):
             ),
             self.options(),
         )
+
+    def _image(self, machine: str) -> pulumi.Input[str]:
+        args, architecture = self._args, find_architecture(machine)
+        if args.bake_in is None:
+            return f"resolve:ssm:{_IMAGE}-{architecture}"
+        if architecture not in self._baked:
+            self._baked[architecture] = bake_image(
+                self, architecture, machine, args.bake_in, args.network, args.key, args.settings.disk_gib
+            )
+        return self._baked[architecture]
 
     def _make_target(self) -> aws.lb.TargetGroup:
         return aws.lb.TargetGroup(

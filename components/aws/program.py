@@ -56,12 +56,13 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     containers = Containers(names, ContainersArgs(secrets.key.arn, cache=endpoint is None), on_aws)
     if settings.pipeline.repository is not None:
         Pipeline(names, PipelineArgs(settings.pipeline, account, region), on_aws)
-    nodes = Nodes(names, NodesArgs(account, region, secrets.key.arn), on_aws)
+    nodes = Nodes(names, NodesArgs(account, region, settings.distribution.proxy.port, secrets.key.arn), on_aws)
     production = Production(
         names,
         ProductionArgs(
             settings.production,
             zone_id,
+            region if settings.production.bake_image else None,
             settings.distribution.proxy.port,
             settings.autoscaling,
             network,

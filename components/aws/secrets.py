@@ -64,7 +64,7 @@ class Secrets(AwsChapter):
                 recovery_window_in_days=_DELETION_DAYS if args.protected else 0,
                 tags=self.tags("database"),
             ),
-            self.options(),
+            self.options(protect=args.protected),
         )
         aws.secretsmanager.SecretVersion(
             "database",

@@ -107,7 +107,10 @@ class ProductionSettings(Model):
     hosted_zone: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = Field(
         None, description="Name of the Route 53 zone that `domain` is in, such as example.com; it must be there."
     )
-    bake_image: bool = Field(default=False, description="Bake nodes' image with EC2 Image Builder, for a faster start.")
+    bake_image: bool = Field(
+        default=False,
+        description="Bake nodes' image with EC2 Image Builder, for a faster start; not with AWS=emulated.",
+    )
     database: DatabaseServerSettings = Field(default_factory=DatabaseServerSettings, description="PostgreSQL.")
 
     @field_validator("managers")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,20 @@ class Account:
     stack: str = field(default_factory=lambda: f"t{secrets.token_hex(3)}")
 
     def __post_init__(self) -> None:
-        self.dynamodb, self.ec2, self.ssm = (self._client(name) for name in ("dynamodb", "ec2", "ssm"))
+        self.dynamodb, self.ec2, self.ssm = (self.client(name) for name in ("dynamodb", "ec2", "ssm"))
         self.dynamodb.create_table(
             TableName=f"{self.stack}-swarm",
             KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        kms = self._client("kms")
+        kms = self.client("kms")
         kms.create_alias(AliasName=f"alias/{self.stack}", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
         image = self.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         made = self.ec2.run_instances(ImageId=image, MinCount=5, MaxCount=5, InstanceType="t3.micro")
         self.instances = [instance["InstanceId"] for instance in made["Instances"]]
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
         return boto3.client(
             service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
         )
@@ -62,6 +63,7 @@ class Account:
             "BEAMOPS_ROLE": role,
             "BEAMOPS_STACK": self.stack,
             "BEAMOPS_KEY": f"alias/{self.stack}",
+            "BEAMOPS_METRICS": "http://127.0.0.1:4000/metrics",
             "BEAMOPS_INSTANCE": self.instances[node.number - 1],
             "BEAMOPS_ADDRESS": node.address,
             "BEAMOPS_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -128,9 +130,14 @@ def wait_all(started: dict[int, "subprocess.Popen[str]"]) -> None:
 def check_one_swarm(account: Account, nodes: Nodes, alive: list[Node]) -> None:
     managers = [node for node in alive if roles(nodes)[node.number] == "manager"]
     with managers[0].client() as client:
-        members = client.nodes.list()
-        ready = [member for member in members if member.attrs["Status"]["State"] == "ready"]
-        assert len(ready) == len(alive), [member.attrs["Status"] for member in members]
+        end = time.monotonic() + 60
+        while True:
+            states = [member.attrs["Status"] for member in client.nodes.list()]
+            if sum(state["State"] == "ready" for state in states) == len(alive):
+                break
+            # After a change of leader the others are unknown until they have reported to the new one.
+            assert time.monotonic() < end, states
+            time.sleep(0.2)
         clusters = {client.info()["Swarm"]["Cluster"]["ID"]}
     for node in managers[1:]:
         with node.client() as client:
@@ -186,6 +193,42 @@ def test_a_healthy_swarm_keeps_its_lease_and_rotates_its_tokens(account: Account
     assert after != before, "the tokens were not rotated"
     wait_all({second.number: begin(account, second, "manager")})
     check_one_swarm(account, nodes, [first, second])
+
+
+METRICS = """\
+# TYPE beamops_work_items gauge
+beamops_work_items{status="ready",team="a"} 7.0
+beamops_work_items{status="ready",team="b"} 2.0
+beamops_work_items{status="claimed",team="b"} 40.0
+"""
+
+
+def test_the_leader_tells_how_much_ready_work_there_is_for_each_worker(
+    account: Account, nodes: Nodes, tmp_path: Path
+) -> None:
+    first, worker, other = nodes.nodes[0], nodes.nodes[3], nodes.nodes[4]
+    wait_all({first.number: begin(account, first, "manager")})
+    wait_all({node.number: begin(account, node, "worker") for node in (worker, other)})
+    (tmp_path / "metrics").write_text(METRICS)
+    server = ["-m", "http.server", "4000", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    coordinator = first.inside(sys.executable, *server, environment={})
+    try:
+        probe = ["curl", "-sf", "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
+        first.inside(*probe, "http://127.0.0.1:4000/metrics", environment={}).communicate(timeout=30)
+        wait_all({first.number: begin(account, first, "manager", "keep")})
+    finally:
+        coordinator.terminate()
+        coordinator.communicate()
+    told = account.client("cloudwatch").get_metric_statistics(
+        Namespace="BEAMOps",
+        MetricName="ReadyWorkPerWorker",
+        Dimensions=[{"Name": "Stack", "Value": account.stack}],
+        StartTime=datetime.now(UTC) - timedelta(hours=1),
+        EndTime=datetime.now(UTC) + timedelta(hours=1),
+        Period=60,
+        Statistics=["Average"],
+    )
+    assert [point["Average"] for point in told["Datapoints"]] == [4.5]
 
 
 def test_of_twenty_starts_at_once_one_initialises(account: Account, nodes: Nodes, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -10,6 +11,7 @@ from typing import Any
 import boto3
 import docker
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -97,18 +99,29 @@ def test_a_preview_makes_nothing(account: Account) -> None:
     )
 
 
-def test_up_brings_a_service_that_works(account: Account) -> None:
-    assert counts(account.make("up"))["created"] > 130
+def test_an_up_that_is_killed_in_the_middle_is_repaired_by_the_next(account: Account) -> None:
+    process = account.user.start("up", account.stack, aws="emulated")
+    mine = [{"Name": "tag:beamops:stack", "Values": [account.name]}]
+    end = time.monotonic() + 120
+    while not account.client("ec2").describe_route_tables(Filters=mine)["RouteTables"]:
+        assert time.monotonic() < end, "nothing was made"
+        time.sleep(0.05)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0, said
+    assert "! An earlier run was cut off" in account.make("up")
+    vpcs = account.client("ec2").describe_vpcs(Filters=mine)["Vpcs"]
+    assert len(vpcs) == 1, "what the first run made is there beside what the second made"
+
+
+def test_a_second_up_changes_nothing_and_the_service_works(account: Account) -> None:
+    assert set(counts(account.make("up"))) == {"unchanged"}
     url = f"http://127.0.0.1:{account.user.port}"
     wait_until_ready(url)
     item = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}).json()
     (claim,) = httpx.post(f"{url}/v1/claims", json={"agent": "ada"}).json()["claims"]
     assert claim["item"]["id"] == item["id"], "there is no example work but in dev"
-
-
-def test_a_second_up_changes_nothing_after_a_refresh(account: Account) -> None:
-    changes = counts(account.make("up"))
-    assert set(changes) == {"unchanged"}, changes
 
 
 def test_routes_reach_the_world_from_each_zone(account: Account) -> None:

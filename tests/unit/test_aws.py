@@ -12,6 +12,7 @@ import pulumi_random as random
 import pytest
 
 from components.aws import program
+from components.aws.image import find_architecture
 from components.aws.nodes import SCRIPT, node_policy
 from components.aws.pipeline import deploy_policy, keep_secrets_closed
 from components.aws.policies import trust_github
@@ -57,6 +58,8 @@ class Recorder(pulumi.runtime.Mocks):
         outputs = {"arn": f"arn:aws:{ARNS.get(kind, 'x:{0}').format(f'eu-central-1:{ACCOUNT}')}", **args.inputs}
         if args.typ.endswith(":LoadBalancer"):
             outputs["dnsName"] = "balancer.example"
+        if args.typ.endswith("imagebuilder/image:Image"):
+            outputs["outputResources"] = [{"amis": [{"image": f"ami-{args.name}"}]}]
         if args.typ.endswith("RandomPassword"):
             outputs["result"] = "p" * 40
         return f"{args.name}-id", outputs
@@ -146,6 +149,29 @@ def test_nodes_have_imdsv2_encrypted_disks_and_no_public_address(stack: Seen) ->
         assert (disk["encrypted"], disk["volumeType"]) == ("true", "gp3") and disk["kmsKeyId"]
         script = base64.b64decode(template["userData"]).decode()
         assert script.startswith("#!/bin/sh\nexport BEAMOPS_ROLE=") and "docker swarm join" in script
+
+
+def test_nodes_start_from_the_newest_image_of_their_processor_or_from_one_that_was_baked(prod: Seen) -> None:
+    newest = {args["imageId"].rpartition("-")[2] for args in of_type(prod, "LaunchTemplate").values()}
+    assert newest == {"arm64"}
+    production = {**json.loads(PROD["beamops:production"]), "worker_type": "m7i.large", "bake_image": True}
+    baked = run("prod", {**PROD, "beamops:production": json.dumps(production)})
+    images = {name: args["imageId"] for name, args in of_type(baked, "LaunchTemplate").items()}
+    assert images == {"manager": "ami-node-arm64", "worker": "ami-node-x86-64"}
+    recipes = of_type(baked, "ImageRecipe").values()
+    assert all(mapping["ebs"]["encrypted"] for recipe in recipes for mapping in recipe["blockDeviceMappings"])
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture"),
+    [
+        ("t4g.medium", "arm64"), ("c7gn.large", "arm64"), ("x2gd.large", "arm64"), ("im4gn.large", "arm64"),
+        ("a1.large", "arm64"), ("g5g.xlarge", "arm64"), ("g4dn.xlarge", "x86_64"), ("m7i.large", "x86_64"),
+        ("t3a.small", "x86_64"),
+    ],
+)  # fmt: skip
+def test_a_machine_has_the_processor_that_its_name_says(machine: str, architecture: str) -> None:
+    assert find_architecture(machine) == architecture
 
 
 def test_the_database_is_encrypted_private_and_over_tls(stack: Seen) -> None:

@@ -1,0 +1,1 @@
+"""The policy pack: what every preview and every update has to keep to."""
