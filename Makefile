@@ -1,22 +1,23 @@
 # `make help` lists what there is. STACK=dev is the default of each; AWS=emulated tries staging or prod on this machine.
 STACK ?= dev
 AWS ?= account
+FORMAT ?= text
 PYTHON ?= python3.11
 VENV := .venv/.made-of-$(firstword $(shell cat requirements.lock app/pyproject.toml | sha256sum))
 SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh components/aws/node.sh
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status logs doctor images docs lint unit policy integration e2e bench test lock
+.PHONY: help up preview down status logs comment doctor images docs lint unit policy integration e2e bench test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 up: $(VENV) ## Deploy a stack: everything it needs is set up first
-	@$(RUN) up --stack $(STACK) --aws $(AWS)
+	@$(RUN) up --stack $(STACK) --aws $(AWS) --allow-delete "$(ALLOW_DELETE)"
 
 preview: $(VENV) ## Show what `make up` would change
-	@$(RUN) preview --stack $(STACK) --aws $(AWS)
+	@$(RUN) preview --stack $(STACK) --aws $(AWS) --format $(FORMAT) --allow-delete "$(ALLOW_DELETE)" $(if $(OUTPUT),--output $(OUTPUT)) $(if $(DRIFT),--drift)
 
 down: $(VENV) ## Destroy a stack, with its data
 	@$(RUN) down --stack $(STACK) --aws $(AWS)
@@ -26,6 +27,9 @@ status: $(VENV) ## Show a stack's services
 
 logs: $(VENV) ## Show the last lines of a stack's logs
 	@$(RUN) logs --stack $(STACK) --aws $(AWS)
+
+comment: $(VENV) ## Tell pull request NUMBER what the previews in FOLDER say
+	@$(RUN) comment $(FOLDER) $(NUMBER)
 
 doctor: $(VENV) ## Say whether what a stack has on AWS is healthy
 	@$(RUN) doctor --stack $(STACK) --aws $(AWS)
@@ -42,6 +46,8 @@ lint: $(VENV) ## Style, types, dependencies between modules, shell scripts, docu
 	@.venv/bin/mypy --no-error-summary && echo "✓ mypy"
 	@.venv/bin/lint-imports --no-logo >build/imports.txt || { cat build/imports.txt; exit 1; }; echo "✓ import-linter"
 	@.venv/bin/shellcheck -s sh $(SCRIPTS) && echo "✓ shellcheck"
+	@go -C toolchain/actionlint tool actionlint -shellcheck $(CURDIR)/.venv/bin/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yml && echo "✓ actionlint"
+	@.venv/bin/zizmor --offline --quiet .github/workflows && echo "✓ zizmor"
 	@.venv/bin/python -m pytest -q tests/unit/test_documents.py
 
 unit: $(VENV) ## Tests that need nothing; measures how much of the coordinator they reach

@@ -1,9 +1,11 @@
 """`make up|preview|down|status|logs|images`: sets up what is missing, then does it."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import docker
@@ -12,12 +14,15 @@ import typer
 from coordinator import contract
 from rich.table import Table
 
-from cli.console import StopError, console, fail
+from cli.comment import render_markdown
+from cli.console import StopError, console, fail, redirected
 from cli.doctor import Account, report
 from cli.emulator import ensure_emulator, find_emulator, stop_emulator
 from cli.engine import ensure_engine, stop_engine
+from cli.github import publish
 from cli.images import choose_source, ensure_images
 from cli.lock import lock as lock_requirements
+from cli.review import read_events, render_json
 from cli.stack import Stack, load_settings
 from cli.toolchain import add_stand_in, ensure_toolchain
 from components import reference
@@ -25,6 +30,7 @@ from components.containers import ROOT
 from components.engine import EngineError, connect, engine_host
 from components.naming import STACK_LABEL, Names
 from components.settings import Environment, SettingsError
+from policies import reference as policies
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 _HOME = f"http://127.0.0.1:{contract.PORT}"
@@ -38,21 +44,51 @@ class Aws(StrEnum):
     EMULATED = "emulated"
 
 
+class Form(StrEnum):
+    """How a preview is told."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+_Allowed = Annotated[str, typer.Option(help="Names of what keeps data and may be deleted or replaced, this once.")]
 _Aws = Annotated[Aws, typer.Option(help="A real account, or one that is emulated on this machine.")]
 
 
 @app.command()
-def up(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
+def up(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT, allow_delete: _Allowed = "") -> None:
     """Deploy a stack, and say how to use it."""
     deployed = _open(stack, aws)
+    deployed.allow(frozenset(allow_delete.split()))
     deployed.up()
     _summarise(stack, aws, deployed.outputs())
 
 
 @app.command()
-def preview(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
-    """Show what `up` would change."""
-    _open(stack, aws).preview()
+def preview(
+    stack: _Name = "dev",
+    aws: _Aws = Aws.ACCOUNT,
+    form: Annotated[Form, typer.Option("--format", help="For a terminal, a pull request, or a program.")] = Form.TEXT,
+    allow_delete: _Allowed = "",
+    output: Annotated[Path | None, typer.Option(help="A file for what is written.")] = None,
+    *,
+    drift: Annotated[bool, typer.Option(help="Look first at what is there.")] = False,
+) -> None:
+    """Show what `up` would change; ends with an error when it may not be deployed."""
+    if form == Form.TEXT:
+        _open(stack, aws).preview()
+        return
+    with redirected():
+        opened = _open(stack, aws)
+    review = read_events(stack, opened.review(drift=drift), opened.exemptions, frozenset(allow_delete.split()))
+    rendered = render_markdown(review) if form == Form.MARKDOWN else render_json(review) + "\n"
+    if output is None:
+        sys.stdout.write(rendered)
+    else:
+        output.write_text(rendered)
+    if review.blocked:
+        raise StopError("\n".join(f"not to be deployed: {' '.join(line.split())}" for line in review.blocked))
 
 
 @app.command()
@@ -69,6 +105,12 @@ def images(stack: _Name = "dev") -> None:
     settings = load_settings(stack)
     ensure_engine(settings.development.engine)
     ensure_images(settings, choose_source(settings))
+
+
+@app.command()
+def comment(folder: Path, number: int) -> None:
+    """Tell a pull request what the previews in a folder say: one comment, updated in place."""
+    console.print(publish(folder, number))
 
 
 @app.command()
@@ -111,6 +153,7 @@ def docs() -> None:
     """Write the pages that are made from the code."""
     (ROOT / "docs" / "configuration.md").write_text(reference.render_page())
     (ROOT / "docs" / "settings.schema.json").write_text(reference.render_schema())
+    (ROOT / "docs" / "policies.md").write_text(policies.render_page())
 
 
 @app.command()

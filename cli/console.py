@@ -23,6 +23,16 @@ def step(what: str) -> Iterator[None]:
     console.print(f"[green]✓[/] {what} [dim]({time.monotonic() - begin:.1f} s)[/]")
 
 
+@contextmanager
+def redirected() -> Iterator[None]:
+    """What is said goes to standard error: standard output is for what was asked for."""
+    console.stderr = True
+    try:
+        yield
+    finally:
+        console.stderr = False
+
+
 def fail(error: Exception) -> None:
     """Print each line of an error on standard error, marked as such."""
     for line in str(error).splitlines():

@@ -42,3 +42,6 @@ def lock() -> None:
 def _compile(folder: Path, requirements: list[str], target: Path, *flags: str) -> None:
     (folder / "in").write_text("\n".join(requirements))
     run(str(folder / "venv" / "bin" / "pip-compile"), *_FLAGS, *flags, "--output-file", str(target), str(folder / "in"))
+    # It remarks on setuptools, whatever it is told.
+    lines = [line for line in target.read_text().splitlines() if line and not line.startswith("#")]
+    target.write_text("\n".join(lines) + "\n")

@@ -25,6 +25,8 @@ from components.naming import STACK_LABEL, Names
 from components.settings import (
     ENDPOINT_VARIABLE,
     NAMESPACE,
+    ExemptionSettings,
+    PoliciesSettings,
     Settings,
     SettingsError,
     read_environment,
@@ -99,6 +101,33 @@ class Stack:
     def preview(self) -> None:
         """Show what `up` would change."""
         self._work("preview", "--diff", "--policy-pack", str(POLICIES))
+
+    @property
+    def exemptions(self) -> tuple[ExemptionSettings, ...]:
+        """Those of the stack file, and those that an emulated account needs."""
+        config = yaml.safe_load(self._config.read_text()).get("config") or {}
+        return tuple(PoliciesSettings.model_validate(config.get(f"{NAMESPACE}:policies", {})).exemptions)
+
+    def review(self, *, drift: bool) -> list[str]:
+        """The engine's events of a preview, a line of JSON each; with `drift` it looks at what is there first."""
+        arguments = ["preview", "--json", "--stack", self.name, "--config-file", str(self._config)]
+        arguments += ["--policy-pack", str(POLICIES), *(["--refresh"] if drift else [])]
+        done = subprocess.run(
+            [str(self._toolchain.program), *arguments],
+            cwd=ROOT, env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        lines = done.stdout.splitlines()
+        if not any('"summaryEvent"' in line for line in lines):
+            raise StopError(_explain(done.stderr or done.stdout[-2000:]))
+        return lines
+
+    def allow(self, names: frozenset[str]) -> None:
+        """Let these resources be deleted or replaced once: they are no longer protected; `up` protects them again."""
+        state = json.loads(self._ask("stack", "export", "--stack", self.name))
+        for resource in (state["deployment"] or {}).get("resources", []):
+            if resource["urn"].rpartition("::")[2] in names and resource.get("protect"):
+                self._ask("state", "unprotect", resource["urn"], "--yes", "--stack", self.name)
 
     def destroy(self) -> None:
         """Take everything down that the stack made."""

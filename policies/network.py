@@ -219,5 +219,6 @@ RULES: Final[tuple[Rule | StackRule, ...]] = (
         "high",
         (_SERVICE,),
         _check_ports,
+        advisory_in_dev=True,
     ),
 )

@@ -45,7 +45,9 @@ def plan_month(resources: list[Resource]) -> float:
         if resource.kind == "aws:ec2/launchTemplate:LaunchTemplate"
     }
     return sum(
-        month_of(resource, next((templates[name] for name in resource.uses.get("launchTemplate", ())), ""))
+        month_of(
+            resource, next((templates[one] for one in resource.uses.get("launchTemplate", ()) if one in templates), "")
+        )
         for resource in resources
     )
 

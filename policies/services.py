@@ -129,6 +129,7 @@ RULES: Final = (
         "high",
         (_SERVICE,),
         _check_image,
+        advisory_in_dev=True,
     ),
     Rule(
         "logs-bounded",

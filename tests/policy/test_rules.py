@@ -367,4 +367,10 @@ def test_the_pack_holds_every_rule_at_its_level() -> None:
     policies = {policy.name: policy for policy in make_policies("prod", Exemptions((), TODAY))}
     assert set(policies) == {*(one.name for one in RULES), EXEMPTIONS}
     assert {policy.enforcement_level for policy in policies.values()} == {EnforcementLevel.MANDATORY}
+    advice = {
+        one.name
+        for one in make_policies("dev", Exemptions((), TODAY))
+        if one.enforcement_level != EnforcementLevel.MANDATORY
+    }
+    assert advice == {"images-pinned", "planned-ports-alone"}
     assert all(isinstance(one, ResourceValidationPolicy | StackValidationPolicy) for one in policies.values())

@@ -10,15 +10,21 @@ from coordinator.settings import Settings
 from typer.main import get_command
 
 from components.reference import render_page, render_schema
+from policies import reference as policies
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [("configuration.md", render_page()), ("settings.schema.json", render_schema())]
+    ("file", "content"),
+    [
+        ("configuration.md", render_page()),
+        ("settings.schema.json", render_schema()),
+        ("policies.md", policies.render_page()),
+    ],
 )
-def test_the_settings_reference_is_fresh(file: str, content: str) -> None:
+def test_a_page_that_is_made_is_fresh(file: str, content: str) -> None:
     assert (ROOT / "docs" / file).read_text() == content, f"docs/{file} is stale: run `make docs`"
 
 

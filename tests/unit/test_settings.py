@@ -63,7 +63,7 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             (
                 "Pulumi.dev.yaml: beamops:plans: unknown key; "
                 "allowed here: autoscaling, containers, development, distribution, network, pipeline, plan, "
-                "production, secrets"
+                "policies, production, secrets"
             ),
         ),
     ],

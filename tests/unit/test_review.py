@@ -1,0 +1,217 @@
+"""The comment on a pull request: what a reviewer must see is seen, in the same order each time."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from cli.comment import LIMIT, MARK, render_markdown
+from cli.console import StopError
+from cli.github import publish
+from cli.review import Change, Review, read_events, render_json
+from components.settings import ExemptionSettings
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": "hunter2"}
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+
+def step(action: str, kind: str, name: str, chapter: str = "aws:Production", **more: Any) -> str:
+    urn = f"urn:pulumi:prod::beamops::beamops:{chapter}${kind}::{name}"
+    sides = {side: {"inputs": more.pop(side)} if side in more else None for side in ("old", "new")}
+    detail = {path: {"diffKind": how} for path, how in more.pop("detail", {}).items()}
+    return json.dumps(
+        {"resourcePreEvent": {"metadata": {"op": action, "urn": urn, "type": kind, "detailedDiff": detail, **sides}}}
+    )
+
+
+def violation(rule: str, level: str, message: str) -> str:
+    told = {"policyName": rule, "enforcementLevel": level, "message": f"What it says.\n{message}\n"}
+    return json.dumps({"policyEvent": told})
+
+
+DATABASE = step(
+    "replace", "aws:rds/instance:Instance", "database",
+    old={"identifier": "a", "password": SECRET, "instanceClass": "db.t4g.medium", "tags": {"x.y": "1"}},
+    new={"identifier": "b", "password": SECRET, "instanceClass": "db.t4g.large", "tags": {"x.y": UNKNOWN}},
+    detail={"identifier": "update-replace", "password": "update", "instanceClass": "update", 'tags["x.y"]': "update"},
+)  # fmt: skip
+REPLICAS = step(
+    "update", "docker:index/service:Service", "coordinator", "chapters:Distribution",
+    old={"mode": {"replicated": {"replicas": 2}}}, new={"mode": {"replicated": {"replicas": 3}}},
+    detail={"mode.replicated.replicas": "update"},
+)  # fmt: skip
+EVENTS = [
+    REPLICAS,
+    step("create", "aws:ec2/subnet:Subnet", "public-c", "aws:Network", new={"cidrBlock": "10.20.160.0/20"}),
+    step("delete", "aws:ec2/eip:Eip", "nat-b", "aws:Network", old={"domain": "vpc"}),
+    step("same", "aws:ec2/vpc:Vpc", "vpc", "aws:Network", old={}, new={}),
+    DATABASE,
+    step("create-replacement", "aws:rds/instance:Instance", "database", new={}),
+]
+
+
+def read(*events: str, allowed: frozenset[str] = frozenset(), exemptions: tuple[ExemptionSettings, ...] = ()) -> Review:
+    return read_events("prod", [*events, "not json"], exemptions, allowed)
+
+
+def test_changes_are_told_by_chapter_with_the_dangerous_ones_first() -> None:
+    text = render_markdown(read(*EVENTS))
+    assert text.startswith(
+        "## prod: ⛔ blocked\n\n"
+        "**1 to be deleted** · **1 to be replaced** · **1 to be created** · **1 to be updated** · 1 unchanged"
+    )
+    assert (
+        text.index("**Deleted:**")
+        < text.index("**Replaced:**")
+        < text.index("<details><summary>Distribution: 1 updated")
+    )
+    assert "- **database** (aws:rds/instance:Instance), forced by `identifier` — **it keeps data**" in text
+    assert "  - `mode.replicated.replicas`: `2` → `3`" in text
+    assert "  - **`identifier`**: `a` → `b`" in text
+    assert '`tags["x.y"]`: `1` → `(known after the update)`' in text
+
+
+def test_a_preview_is_told_the_same_whatever_order_the_engine_tells_it_in() -> None:
+    assert render_markdown(read(*EVENTS)) == render_markdown(read(*reversed(EVENTS)))
+
+
+@pytest.mark.parametrize("render", [render_markdown, render_json])
+def test_no_secret_is_shown(render: Any) -> None:
+    text = render(read(DATABASE))
+    assert "hunter2" not in text
+    assert "[secret]" in text
+
+
+def test_what_keeps_data_is_lost_by_allowance_alone() -> None:
+    assert read(*EVENTS).blocked == [
+        "database (aws:rds/instance:Instance) keeps data and would be replaced; ALLOW_DELETE=database allows it once"
+    ]
+    assert read(*EVENTS, allowed=frozenset({"database"})).blocked == []
+
+
+def test_a_mandatory_rule_blocks_and_an_advisory_one_advises() -> None:
+    review = read(
+        violation("no-ssh", "mandatory", "x: let's @team in"), violation("logs-bounded", "advisory", "y: <b>")
+    )
+    assert review.blocked == ["no-ssh: x: let's @team in"]
+    text = render_markdown(review)
+    assert "- no-ssh: x: let's @<!-- -->team in" in text, "nobody is called by a comment"
+    assert "Advice:\n\n- logs-bounded: y: &lt;b&gt;" in text
+
+
+def test_what_the_engine_could_not_do_blocks() -> None:
+    event = {"diagnosticEvent": {"severity": "error", "message": "no such\n zone"}}
+    assert read(json.dumps(event)).blocked == ["no such zone"]
+
+
+def test_exemptions_are_listed() -> None:
+    given = ExemptionSettings(rule="no-ssh", resource="x", reason="until the new bastion", expires="2026-12-31")
+    assert "- `no-ssh` of `x` until 2026-12-31: until the new bastion" in render_markdown(read(exemptions=(given,)))
+
+
+def test_costs_are_told_with_what_changes() -> None:
+    machine, group = "aws:ec2/launchTemplate:LaunchTemplate", "aws:autoscaling/group:Group"
+    review = read(
+        step("same", machine, "worker", old={"instanceType": "t4g.large"}, new={"instanceType": "t4g.large"}),
+        step(
+            "update",
+            group,
+            "workers",
+            old={"desiredCapacity": 1},
+            new={"desiredCapacity": 2},
+            detail={"desiredCapacity": "update"},
+        ),
+    )
+    assert "about 120 USD a month (+60)" in render_markdown(review)
+
+
+def test_long_values_are_folded_and_a_long_preview_is_shortened() -> None:
+    change = step("update", "aws:iam/role:Role", "r", old={"x": "a" * 500}, new={"x": "`" * 3}, detail={"x": "update"})
+    text = render_markdown(read(change))
+    assert "<details><summary>500 characters</summary>" in text
+    assert "```` ``` ````" in text
+    many = tuple(Change("create", "Network", "aws:ec2/subnet:Subnet", f"subnet-{number:05}") for number in range(2000))
+    short = render_markdown(Review("prod", 0, many))
+    assert len(short) <= LIMIT
+    assert "**2000 to be created**" in short
+
+
+def test_the_json_is_for_programs() -> None:
+    told = json.loads(render_json(read(*EVENTS)))
+    assert told["counts"] == {"delete": 1, "replace": 1, "create": 1, "update": 1, "same": 1}
+    assert [change["name"] for change in told["changes"] if change["keeps_data"]] == ["database"]
+
+
+class GitHub(BaseHTTPRequestHandler):
+    """As much of GitHub's comments as is used: listing by pages, writing, writing anew."""
+
+    comments: ClassVar[list[dict[str, Any]]] = []
+
+    def _answer(self, status: int, content: Any) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def _body(self) -> dict[str, Any]:
+        assert self.headers["Authorization"] == "Bearer t"
+        body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return body
+
+    def do_GET(self) -> None:
+        page = int(self.path.partition("&page=")[2])
+        self._answer(200, self.comments[(page - 1) * 100 : page * 100])
+
+    def do_POST(self) -> None:
+        assert self.path == "/repos/o/r/issues/7/comments"
+        made = {**self._body(), "id": len(self.comments), "html_url": f"https://x/{len(self.comments)}"}
+        self.comments.append(made)
+        self._answer(201, made)
+
+    def do_PATCH(self) -> None:
+        comment = self.comments[int(self.path.rpartition("/")[2])]
+        comment |= self._body()
+        self._answer(200, comment)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    GitHub.comments = [{"id": number, "body": "hello", "html_url": ""} for number in range(150)]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), GitHub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    yield GitHub.comments
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_second_push_updates_the_one_comment(github: list[dict[str, Any]], tmp_path: Path) -> None:
+    for stack in ("staging", "dev"):
+        (tmp_path / stack).mkdir()
+        (tmp_path / stack / f"{stack}.md").write_text(f"## {stack}: first\n")
+    assert publish(tmp_path, 7) == "https://x/150"
+    assert github[150]["body"] == f"{MARK}\n## dev: first\n\n## staging: first\n"
+    (tmp_path / "dev" / "dev.md").write_text("## dev: second\n")
+    assert publish(tmp_path, 7) == "https://x/150"
+    assert len(github) == 151
+    assert "## dev: second" in github[150]["body"]
+
+
+def test_nothing_to_say_and_nobody_to_say_it_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StopError, match="holds no preview"):
+        publish(tmp_path, 7)
+    (tmp_path / "dev.md").write_text("x")
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+    with pytest.raises(StopError, match="GITHUB_TOKEN must be set, as"):
+        publish(tmp_path, 7)
