@@ -45,7 +45,7 @@ def _check_config(config: Resource) -> Iterator[str]:
 
 def _check_template(template: Resource) -> Iterator[str]:
     data = at(template.props, "userData")
-    if isinstance(data, str) and _LOOKS.search(_decoded(data)):
+    if isinstance(data, str) and (_LOOKS.search(data) or _LOOKS.search(_decoded(data))):
         yield "user data holds what looks like a secret; every process on the node can read it"
 
 

@@ -1,23 +1,26 @@
-"""A preview of prod, with all its chapters, against one of as many plain resources: `make bench` runs this."""
+"""A preview of prod, with all its chapters, against one of as many plain resources and one without the rules."""
 
 import statistics
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cli.emulator import ensure_emulator, stop_emulator
-from cli.stack import Stack, load_settings
+from cli.stack import POLICIES, Stack, load_settings
 from cli.toolchain import Toolchain, add_stand_in
 from components.containers import ROOT, Source
 from components.engine import engine_host
-from components.settings import IMAGES_VARIABLE, STACK_FILE_VARIABLE
+from components.settings import ENDPOINT_VARIABLE, IMAGES_VARIABLE, STACK_FILE_VARIABLE
 from tests.bench.bench_coordinator import keep
 from tests.servers import free_port
 
-TURNS, TIMES = 5, 2
+TURNS, PLAIN_RATIO, POLICY_RATIO = 5, 2, 1.5
+# The emulator outlives the object that started it, here as in the command line.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Popen.__del__:pytest.PytestUnraisableExceptionWarning")
 PLAIN = """\
 import pulumi
 import pulumi_aws as aws
@@ -34,12 +37,9 @@ for number in range({count}):
 """
 
 
-# The emulator outlives the object that started it, here as in the command line.
-@pytest.mark.filterwarnings("ignore:.*Popen.__del__:pytest.PytestUnraisableExceptionWarning")
-def test_a_preview_of_prod_against_plain_resources(
-    tmp_path: Path, source: Source, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of nothing that is there yet, in turns, by the same command in the same engine."""
+@pytest.fixture
+def prod(tmp_path: Path, source: Source, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """Of which nothing is there yet, in an emulated account of its own."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv(IMAGES_VARIABLE, source)
     content = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())
@@ -49,36 +49,54 @@ def test_a_preview_of_prod_against_plain_resources(
     monkeypatch.setenv(STACK_FILE_VARIABLE, str(file))
     settings = load_settings("prod", emulated=True)
     emulator = ensure_emulator("prod", settings.production, settings.network.region)
-    try:
-        stack = Stack("prod", settings, add_stand_in(toolchain), engine_host(None), emulator)
-        program = [str(stack._toolchain.program), "preview", "--config-file"]
+    yield Stack("prod", settings, add_stand_in(toolchain), engine_host(None), emulator)
+    stop_emulator("prod")
 
-        def preview(folder: Path, *arguments: str) -> tuple[float, int]:
+
+def preview(stack: Stack, folder: Path, *arguments: str) -> int:
+    """How many resources are to be created."""
+    done = subprocess.run(
+        [str(stack._toolchain.program), "preview", *arguments],
+        cwd=folder, env=stack._environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(done.stdout.partition("Resources:")[2].split()[1])
+
+
+def compare(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+    """The medians of their times, in seconds, taken in turns."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(TURNS):
+        for run, taken in zip((one, other), seconds, strict=True):
             begin = time.monotonic()
-            done = subprocess.run(
-                [*program, *arguments], cwd=folder, env=stack._environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-            summary = done.stdout.rpartition("+ ")[2]
-            return time.monotonic() - begin, int(summary.split()[0])
+            run()
+            taken.append(time.monotonic() - begin)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
 
-        _, count = preview(ROOT, str(stack._config), "--stack", "prod")
-        plain = tmp_path / "plain"
-        plain.mkdir()
-        # The stack and the provider count too.
-        (plain / "__main__.py").write_text(PLAIN.format(endpoint=emulator.endpoint, count=count - 2))
-        runtime = {"name": "python", "options": {"virtualenv": str(ROOT / ".venv")}}
-        (plain / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "plain", "runtime": runtime}))
-        stack._ask("stack", "select", "plain", "--create", folder=plain)
-        config = str(plain / "Pulumi.plain.yaml")
-        assert preview(plain, config, "--stack", "plain")[1] == count, "as many resources on either side"
-        seconds = [
-            (preview(ROOT, str(stack._config), "--stack", "prod")[0], preview(plain, config, "--stack", "plain")[0])
-            for _ in range(TURNS)
-        ]
-    finally:
-        stop_emulator("prod")
-    own, other = (statistics.median(one) for one in zip(*seconds, strict=True))
-    print(f"{count} resources: prod {own:.1f} s, plain {other:.1f} s")
-    keep(preview_vs_plain=round(own / other, 2))
-    assert own / other <= TIMES, seconds
+
+def test_a_preview_of_prod_against_plain_resources(prod: Stack, tmp_path: Path) -> None:
+    own = ("--config-file", str(prod._config), "--stack", "prod")
+    count = preview(prod, ROOT, *own)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    # The stack and the provider count too.
+    program = PLAIN.format(endpoint=prod._environment[ENDPOINT_VARIABLE], count=count - 2)
+    (plain / "__main__.py").write_text(program)
+    runtime = {"name": "python", "options": {"virtualenv": str(ROOT / ".venv")}}
+    (plain / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "plain", "runtime": runtime}))
+    prod._ask("stack", "select", "plain", "--create", folder=plain)
+    assert preview(prod, plain, "--stack", "plain") == count, "as many resources on either side"
+    chapters, resources = compare(lambda: preview(prod, ROOT, *own), lambda: preview(prod, plain, "--stack", "plain"))
+    print(f"{count} resources: prod {chapters:.1f} s, plain {resources:.1f} s")
+    keep(preview_vs_plain=round(chapters / resources, 2))
+    assert chapters / resources <= PLAIN_RATIO
+
+
+def test_a_preview_with_the_rules_against_one_without(prod: Stack) -> None:
+    own = ("--config-file", str(prod._config), "--stack", "prod")
+    judged, bare = compare(
+        lambda: preview(prod, ROOT, *own, "--policy-pack", str(POLICIES)), lambda: preview(prod, ROOT, *own)
+    )
+    print(f"with the rules {judged:.1f} s, without {bare:.1f} s")
+    keep(policy_preview_ratio=round(judged / bare, 2))
+    assert judged / bare <= POLICY_RATIO

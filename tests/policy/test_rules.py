@@ -1,5 +1,6 @@
 """Each rule on small fixtures: a violation caught, a compliant resource passed."""
 
+import base64
 import json
 from datetime import date
 from typing import Any
@@ -42,6 +43,7 @@ GITHUB = {"Federated": "arn:aws:iam::1:oidc-provider/token.actions.githubusercon
 SUBJECT = "token.actions.githubusercontent.com:sub"
 BLOCK = dict.fromkeys(("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True)
 PROD = {"multiAz": True, "deletionProtection": True, "skipFinalSnapshot": False}
+ENCODED = base64.b64encode(b"export KEY=AKIA" + b"A" * 16).decode()
 MEMORY = {"memoryBytes": 1, "nanoCpus": 1}
 
 RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
@@ -229,7 +231,11 @@ RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"dataRaw": "-----BEGIN RSA PRIVATE KEY-----"}],
         [{"dataRaw": "listen :4000"}],
     ),
-    "no-secret-in-user-data": (TEMPLATE, [{"userData": "export KEY=AKIA" + "A" * 16}], [{"userData": "export A=b"}]),
+    "no-secret-in-user-data": (
+        TEMPLATE,
+        [{"userData": "export KEY=AKIA" + "A" * 16}, {"userData": ENCODED}],
+        [{"userData": "export A=b"}],
+    ),
 }
 
 
