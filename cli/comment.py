@@ -11,7 +11,7 @@ MARK: Final = "<!-- beamops previews -->"
 """The hidden line by which the comment of a pull request is found again."""
 LIMIT: Final = 65_536 // 3 - 100
 """Characters for a stack: GitHub takes 65,536 in a comment, and one comment tells of three stacks."""
-_LONG: Final = 80
+_LONG: Final = 120
 _SIGNS: Final = {"delete": "-", "replace": "±", "create": "+", "update": "~"}
 _KINDS: Final = {"delete": "deleted", "replace": "replaced", "create": "created", "update": "updated"}
 

@@ -17,6 +17,8 @@ _STEPS: Final = {"create": "create", "update": "update", "delete": "delete", "re
 _BEFORE: Final = {"same", "update", "replace", "delete"}
 _AFTER: Final = {"same", "update", "replace", "create", "import"}
 """Steps whose resources there are before and after."""
+_AFTERMATH: Final = ("preview failed", "an unhandled error occurred: program exited")
+"""What the engine says once something else has been said to be wrong."""
 _SECRET_MARK: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the sdk's mark of a secret, not one
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SECRET: Final = "[secret]"  # noqa: S105
@@ -167,7 +169,9 @@ def _read_differences(step: Mapping[str, Any]) -> Iterator[Difference]:
     old, new = ((step.get(side) or {}).get("inputs") or {} for side in ("old", "new"))
     for path, how in sorted((step.get("detailedDiff") or {}).items()):
         before, after = _show(_find(old, path)), _show(_find(new, path))
-        yield Difference(path, before, after, how["diffKind"].endswith("-replace"))
+        # Providers also name what they have a default for, and what is the same to whoever reads it.
+        if before != after or _SECRET in before:
+            yield Difference(path, before, after, how["diffKind"].endswith("-replace"))
 
 
 def _find(value: Any, path: str) -> Any:
@@ -201,9 +205,8 @@ def _split(path: str) -> Iterator[str]:
 def _show(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return _LATER if value == _UNKNOWN else value
-    return json.dumps(_hide(value), sort_keys=True)
+    shown = _hide(value)
+    return shown if isinstance(shown, str) else json.dumps(shown, sort_keys=True)
 
 
 def _hide(value: Any) -> Any:
@@ -225,7 +228,9 @@ def _read_violations(events: list[dict[str, Any]]) -> Iterator[Violation]:
 def _read_faults(events: list[dict[str, Any]]) -> Iterator[str]:
     for event in events:
         told = event.get("diagnosticEvent")
-        if told is not None and told["severity"] == "error" and "preview failed" not in told["message"]:
+        if told is None or told["severity"] != "error":
+            continue
+        if not any(said in told["message"] for said in _AFTERMATH):
             yield " ".join(told["message"].split())
 
 

@@ -1,11 +1,15 @@
 """Staging and prod through the real engine, against an emulated AWS: from nothing to nothing, in order, as typed."""
 
 import json
+import os
 import re
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -113,6 +117,88 @@ def test_an_up_that_is_killed_in_the_middle_is_repaired_by_the_next(account: Acc
     assert "! An earlier run was cut off" in account.make("up")
     vpcs = account.client("ec2").describe_vpcs(Filters=mine)["Vpcs"]
     assert len(vpcs) == 1, "what the first run made is there beside what the second made"
+
+
+def change_image(account: Account) -> Iterator[None]:
+    """Another version of the coordinator, in a checkout of its own."""
+    checkout = account.user.folder / "checkout"
+    ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", "build", "*.egg-info")
+    shutil.copytree(ROOT, checkout, ignore=ignored, dirs_exist_ok=True)
+    if not (checkout / ".venv").exists():
+        (checkout / ".venv").symlink_to(ROOT / ".venv")
+    file = checkout / "app" / "coordinator" / "api" / "app.py"
+    file.write_text(file.read_text().replace("BEAMOps coordinator", "BEAMOps coordinator, next"))
+    account.user.checkout = checkout
+    yield
+    account.user.checkout = ROOT
+
+
+def change_settings(account: Account, chapter: str, **values: Any) -> Iterator[None]:
+    before = account.user.stack_file.read_text()
+    config = account.config
+    config[f"beamops:{chapter}"] = {**config.get(f"beamops:{chapter}", {}), **values}
+    account.user.stack_file.write_text(yaml.safe_dump({"config": config}))
+    yield
+    account.user.stack_file.write_text(before)
+
+
+def change_database(account: Account) -> Iterator[None]:
+    database = account.config["beamops:production"].get("database", {})
+    return change_settings(account, "production", database={**database, "instance_class": "db.t4g.large"})
+
+
+def change_replicas(account: Account) -> Iterator[None]:
+    distribution = account.config["beamops:distribution"]
+    return change_settings(account, "distribution", **{**distribution, "coordinator": {"replicas": 3}})
+
+
+def change_name(account: Account) -> Iterator[None]:
+    """Looks harmless in a stack file: every name has it, and RDS cannot rename."""
+    before = account.user.stack_file.read_text()
+    config = account.config
+    config["beamops:plan"] = {**config["beamops:plan"], "name": "renamed"}
+    config["beamops:distribution"] = {"proxy": {"port": free_port()}}
+    account.user.stack_file.write_text(yaml.safe_dump({"config": config}))
+    yield
+    account.user.stack_file.write_text(before)
+
+
+CHANGES: dict[str, dict[str, Callable[[Account], Iterator[None]]]] = {
+    "staging": {
+        "image": change_image,
+        "replicas": change_replicas,
+        "rotation": lambda account: change_settings(account, "secrets", database_password_version=2),
+        "zone": lambda account: change_settings(account, "network", zones=["a", "b", "c"]),
+        "lost-data": change_name,
+    },
+    "prod": {"database": change_database},
+}
+BLOCKED = {"lost-data"}
+
+
+def test_previews_read_as_they_were_when_they_were_reviewed(account: Account) -> None:
+    """GOLDEN=1 writes them anew: then look at what changed in them."""
+    for name, change in CHANGES[account.stack].items():
+        golden = Path(__file__).parent / "golden" / f"{name}.md"
+        comment = account.user.folder / "comment.md"
+        with contextmanager(change)(account):
+            arguments = ("--format", "markdown", "--output", str(comment))
+            code, output = account.user.run("preview", account.stack, "emulated", *arguments)
+        assert code == (1 if name in BLOCKED else 0), output
+        text = steady(comment.read_text())
+        if os.environ.get("GOLDEN"):
+            golden.parent.mkdir(exist_ok=True)
+            golden.write_text(text)
+        assert text == golden.read_text(), f"{name} reads otherwise; is it better? then GOLDEN=1 keeps it"
+
+
+def steady(text: str) -> str:
+    """Without what is another one each time: contents' and resources' own numbers, ports, days."""
+    text = re.sub(r"\b(vpc|subnet|sg|lt|eni|igw|rtb|nat|eipalloc|vpce)-[0-9a-f]{8,}\b", r"\1-…", text)
+    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b", "…", text)
+    text = re.sub(r"(?<=[:/`-])([0-9a-f]{12,64}|[0-9a-z]{25}|(?=[a-z]*[0-9])[0-9a-z]{8})(?=[`\" ])", "…", text)
+    text = re.sub(r"\b[1-6][0-9]{4}\b", "PORT", text)
+    return re.sub(r"(prices|list prices) of [0-9-]{10}", r"\1 of …", text)
 
 
 def test_a_second_up_changes_nothing_and_the_service_works(account: Account) -> None:

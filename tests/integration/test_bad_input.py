@@ -34,6 +34,7 @@ class User:
     folder: Path
     source: Source
     port: int
+    checkout: Path = ROOT
 
     def configure(self, **chapters: Any) -> None:
         name = {"plan": {"name": f"t{self.folder.name[-6:].replace('_', 'x').lower()}"}}
@@ -45,7 +46,7 @@ class User:
         return self.folder / "Pulumi.dev.yaml"
 
     def start(
-        self, command: str, stack: str = "dev", aws: str = "account", **variables: str
+        self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
     ) -> "subprocess.Popen[str]":
         environment = {
             **os.environ,
@@ -55,13 +56,15 @@ class User:
             **variables,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "cli", command, "--stack", stack, "--aws", aws],
-            cwd=ROOT, env=environment, text=True, start_new_session=True,
+            [sys.executable, "-m", "cli", command, "--stack", stack, "--aws", aws, *arguments],
+            cwd=self.checkout, env=environment, text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def run(self, command: str, stack: str = "dev", aws: str = "account", **variables: str) -> tuple[int, str]:
-        process = self.start(command, stack, aws, **variables)
+    def run(
+        self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
+    ) -> tuple[int, str]:
+        process = self.start(command, stack, aws, *arguments, **variables)
         output, _ = process.communicate(timeout=400)
         return process.returncode, output
 
