@@ -11,12 +11,12 @@ from components.settings import STACK_FILE_VARIABLE
 
 def cache_folder() -> Path:
     """What can be made again: the toolchain, base images."""
-    return _made(user_cache_path("beamops"))
+    return made(user_cache_path("beamops"))
 
 
 def data_folder() -> Path:
     """What must be kept: state, passphrase."""
-    return _made(user_data_path("beamops"), mode=0o700)
+    return made(user_data_path("beamops"), mode=0o700)
 
 
 def stack_file(stack: str) -> Path:
@@ -24,6 +24,7 @@ def stack_file(stack: str) -> Path:
     return Path(os.environ.get(STACK_FILE_VARIABLE, ROOT / f"Pulumi.{stack}.yaml"))
 
 
-def _made(folder: Path, mode: int = 0o755) -> Path:
+def made(folder: Path, mode: int = 0o755) -> Path:
+    """The folder, made with those above it where it is missing."""
     folder.mkdir(parents=True, exist_ok=True, mode=mode)
     return folder

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pulumi.runtime.rpc import UNKNOWN
+
 from components.settings import ExemptionSettings
 from policies.data import KEEPERS
 from policies.prices import plan_month
@@ -20,7 +22,6 @@ _AFTER: Final = {"same", "update", "replace", "create", "import"}
 _AFTERMATH: Final = ("preview failed", "an unhandled error occurred: program exited")
 """What the engine says once something else has been said to be wrong."""
 _SECRET_MARK: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the sdk's mark of a secret, not one
-_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SECRET: Final = "[secret]"  # noqa: S105
 _LATER: Final = "(known after the update)"
 
@@ -109,12 +110,12 @@ def read_events(
     """
     events = [json.loads(line) for line in lines if line.startswith("{")]
     steps = [event["resourcePreEvent"]["metadata"] for event in events if "resourcePreEvent" in event]
-    changes = {(change.kind, change.name): change for change in map(_read_step, steps) if change is not None}
+    changes = [change for change in map(_read_step, steps) if change is not None]
     order = {action: number for number, action in enumerate(ACTIONS)}
     return Review(
         stack,
         sum(step["op"] == "same" for step in steps),
-        tuple(sorted(changes.values(), key=lambda one: (one.chapter, order[one.action], one.kind, one.name))),
+        tuple(sorted(changes, key=lambda one: (one.chapter, order[one.action], one.kind, one.name))),
         tuple(sorted(set(_read_violations(events)), key=lambda one: (one.level != "mandatory", one.rule, one.message))),
         exemptions,
         tuple(_read_faults(events)),
@@ -214,7 +215,7 @@ def _hide(value: Any) -> Any:
         return _SECRET if _SECRET_MARK in value else {key: _hide(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_hide(one) for one in value]
-    return _LATER if value == _UNKNOWN else value
+    return _LATER if value == UNKNOWN else value
 
 
 def _read_violations(events: list[dict[str, Any]]) -> Iterator[Violation]:

@@ -17,7 +17,7 @@ import yaml
 
 from cli.console import StopError, console
 from cli.emulator import Emulator, furnish_emulator
-from cli.places import data_folder, stack_file
+from cli.places import data_folder, made, stack_file
 from cli.toolchain import Toolchain
 from components.containers import ROOT
 from components.engine import connect
@@ -75,7 +75,7 @@ class Stack:
         self.name = name
         self._settings = settings
         self._emulator = emulator
-        self._folder = _made(data_folder() / "emulated") if emulator else data_folder()
+        self._folder = made(data_folder() / "emulated", 0o700) if emulator else data_folder()
         self._names = Names(settings.plan.name, name)
         self._toolchain = toolchain
         self._engine = engine
@@ -83,7 +83,7 @@ class Stack:
             **os.environ,
             **toolchain.environment,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_BACKEND_URL": f"file://{_made(self._folder / 'state')}",
+            "PULUMI_BACKEND_URL": f"file://{made(self._folder / 'state', 0o700)}",
         }
         if emulator is not None:
             self._environment[ENDPOINT_VARIABLE] = emulator.endpoint
@@ -124,6 +124,8 @@ class Stack:
 
     def allow(self, names: frozenset[str]) -> None:
         """Let these resources be deleted or replaced once: they are no longer protected; `up` protects them again."""
+        if not names:
+            return
         state = json.loads(self._ask("stack", "export", "--stack", self.name))
         for resource in (state["deployment"] or {}).get("resources", []):
             if resource["urn"].rpartition("::")[2] in names and resource.get("protect"):
@@ -177,8 +179,7 @@ class Stack:
         if {"encryptionsalt", "secretsprovider"} & set(content):
             self._ask("stack", "select", self.name, "--create")
             return own
-        folder = self._folder / "stacks" / self._names.stack
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = made(self._folder / "stacks" / self._names.stack, 0o700)
         salted = folder / f"Pulumi.{self.name}.yaml"
         (folder / "Pulumi.yaml").write_text(f"name: {_PROJECT}\nruntime: python\n")
         self._ask("stack", "select", self.name, "--create", folder=folder)
@@ -242,11 +243,6 @@ def _left_to_pulumi() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True, mode=0o700)
-    return folder
 
 
 def _for_this_machine(config: dict[str, Any]) -> dict[str, Any]:

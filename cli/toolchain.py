@@ -71,7 +71,8 @@ def add_stand_in(toolchain: Toolchain) -> Toolchain:
 
     The stand-in has a PULUMI_HOME of its own, so that it never shadows the official plugin.
     """
-    if _has_plugins(str(toolchain.program), "aws"):
+    # One that was built here has a home of its own, without it.
+    if not toolchain.environment and _has_plugins(str(toolchain.program), "aws"):
         return toolchain
     plugin = f"resource-aws-v{version('pulumi-aws')}"
     home = Path(toolchain.environment.get("PULUMI_HOME") or os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")

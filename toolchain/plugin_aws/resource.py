@@ -188,7 +188,7 @@ class Resource:
             if row.before_delete is not None:
                 row.before_delete(self._api, it)
             if isinstance(row.delete, Call):
-                self._api.call(row.service, row.delete.operation, fill(dict(row.delete.given), self._known(id_, state)))
+                self._call(row.delete, self._known(id_, state))
             elif row.delete is not None:
                 row.delete(self._api, it)
         except ApiError as error:
