@@ -1,7 +1,7 @@
 """The whole program: settings in, chapters in order, outputs out.
 
 The engine is made a swarm (chapter 5) before its networks (chapter 2): an overlay network needs one. Staging and prod
-first have what each chapter has on AWS; their services go to the local engine as long as AWS is emulated.
+first have what each chapter has on AWS; their services go to the machines there, or here when AWS is emulated.
 """
 
 import os
@@ -13,7 +13,7 @@ import pulumi_random as random
 
 from components.containers import Containers, ContainersArgs
 from components.development import Development, DevelopmentArgs
-from components.distribution import Distribution, DistributionArgs
+from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
 from components.naming import Names
 from components.network import Network, NetworkArgs
 from components.plan import Plan, PlanArgs
@@ -26,39 +26,64 @@ settings, engine = prepare(pulumi.get_stack())
 names = Names(settings.plan.name, pulumi.get_stack())
 made_up = random.Provider("random")
 on_engine = pulumi.ResourceOptions(providers=[docker.Provider("engine", host=engine.host), made_up])
+endpoint = os.environ.get(ENDPOINT_VARIABLE)
 
-cloud = None
+cloud = release = None
 if names.environment != Environment.DEV:
-    from components.aws.program import deploy  # the SDK of AWS takes a second to load, which dev need not spend
+    from components.aws import program  # the SDK of AWS takes a second to load, which dev need not spend
 
-    cloud = deploy(names, settings, made_up, os.environ.get(ENDPOINT_VARIABLE))
-    pulumi.export("cloud", {"url": cloud.url, "repository": cloud.repository, "database": cloud.database})
+    cloud = program.deploy(names, settings, made_up, endpoint)
 
 plan = Plan(names, PlanArgs(settings.plan, settings.distribution, engine), on_engine)
-development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
-encrypted = cloud is not None and settings.network.encrypted_overlays
-network = Network(names, NetworkArgs(development.swarm.id, encrypted=encrypted), on_engine)
-containers = Containers(names, ContainersArgs(settings.containers.source), on_engine)
+on_machines = cloud is not None and endpoint is None
+containers = Containers(names, ContainersArgs(settings.containers.source, database=not on_machines), on_engine)
+if cloud is not None and on_machines:
+    release = program.release(names, settings, cloud, engine.host, containers, made_up)
+    host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
+else:
+    development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
+    host, on_swarm, swarm_id = engine.host, on_engine, development.swarm.id
+network = Network(
+    names,
+    NetworkArgs(
+        swarm_id,
+        encrypted=cloud is not None and settings.network.encrypted_overlays,
+        database_outside=release is not None,
+    ),
+    on_swarm,
+)
 password = None if cloud is None else cloud.database_password
-secrets = Secrets(names, SecretsArgs(settings.secrets, development.swarm.id, password), on_engine)
-swarm = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
+secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password), on_swarm)
+beneath: pulumi.Resource
+database: SwarmDatabase | ServerDatabase
+if release is not None:
+    images, database, beneath = release.images, release.database, release
+else:
+    beneath = swarm = Swarm(names, SwarmArgs(host, development.swarm.node), on_swarm)
+    images = Images(containers.coordinator, containers.proxy)
+    assert containers.postgresql is not None  # noqa: S101 - made where it runs here
+    database = SwarmDatabase(containers.postgresql, swarm.data_constraint)
 distribution = Distribution(
     names,
     DistributionArgs(
         settings.distribution,
-        engine.host,
+        host,
         settings.development.example_work and cloud is None,
-        containers,
+        cloud is not None,
+        images,
         network,
         secrets,
-        swarm,
+        database,
+        beneath,
     ),
-    on_engine,
+    on_swarm,
 )
 
-pulumi.export("url", distribution.url)
+pulumi.export("url", distribution.url if cloud is None or release is None else cloud.url)
 pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})
 pulumi.export("memory_mib", plan.memory_mib)
-pulumi.export(
-    "images", {"coordinator": containers.coordinator, "postgresql": containers.postgresql, "proxy": containers.proxy}
-)
+shown = {"coordinator": images.coordinator, "postgresql": containers.postgresql, "proxy": images.proxy}
+pulumi.export("images", {name: image for name, image in shown.items() if image is not None})
+if cloud is not None:
+    repository = cloud.repositories["coordinator"].repository_url
+    pulumi.export("cloud", {"url": cloud.url, "repository": repository, "database": cloud.database})

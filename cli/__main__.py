@@ -23,11 +23,12 @@ from cli.github import publish
 from cli.images import choose_source, ensure_images
 from cli.lock import lock as lock_requirements
 from cli.review import read_events, render_json
-from cli.stack import Stack, load_settings
+from cli.stack import Stack, load_settings, swarm_host
+from cli.tokens import make_token
 from cli.toolchain import add_stand_in, ensure_toolchain
 from components import reference
 from components.containers import ROOT
-from components.engine import EngineError, connect, engine_host
+from components.engine import EngineError, connect
 from components.naming import STACK_LABEL, Names
 from components.settings import Environment, SettingsError
 from policies import reference as policies
@@ -127,6 +128,19 @@ def doctor(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     report(account.examine(), emulated=endpoint is not None)
 
 
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="What the token is for.")],
+    role: Annotated[str, typer.Argument(help="viewer, agent or operator.")],
+    stack: _Name = "dev",
+    aws: _Aws = Aws.ACCOUNT,
+) -> None:
+    """Make a token of a stack's coordinators, and print it: it cannot be read again."""
+    with _connect(stack, aws) as (client, names):
+        _services(client, names)
+        sys.stdout.write(f"{make_token(client, names, name, role)}\n")
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def with_engine(command: list[str]) -> None:
     """Run a command with all that tests stand on; an engine that had to be started is stopped again."""
@@ -194,8 +208,9 @@ def _short(image: str) -> str:
 
 @contextmanager
 def _connect(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, Names]]:
-    settings = load_settings(stack, emulated=aws == Aws.EMULATED)
-    with connect(engine_host(settings.development.engine)) as client:
+    emulated = aws == Aws.EMULATED
+    settings = load_settings(stack, emulated=emulated)
+    with connect(swarm_host(stack, settings, emulated=emulated)) as client:
         yield client, Names(settings.plan.name, stack)
 
 
@@ -219,7 +234,7 @@ def _open(stack: str, aws: Aws, *, images: bool = True) -> Stack:
     if aws == Aws.EMULATED:
         toolchain = add_stand_in(toolchain)
         emulator = ensure_emulator(stack, settings.production, settings.network.region)
-    return Stack(stack, settings, toolchain, engine_host(settings.development.engine), emulator)
+    return Stack(stack, settings, toolchain, swarm_host(stack, settings, emulated=aws == Aws.EMULATED), emulator)
 
 
 def _summarise(stack: str, aws: Aws, outputs: dict[str, Any]) -> None:
@@ -229,11 +244,14 @@ def _summarise(stack: str, aws: Aws, outputs: dict[str, Any]) -> None:
     for name, image in outputs["images"].items():
         console.print(f"  [dim]{name:<12} {image}[/]")
     url = "" if outputs["url"] == _HOME else f" --url {outputs['url']}"
-    console.print(f"\nClaim a first work item:\n  [bold].venv/bin/coordinator work claim --agent ada{url}[/]")
+    which = "" if stack == "dev" else f" STACK={stack}{' AWS=emulated' if aws == Aws.EMULATED else ''}"
+    claim = f".venv/bin/coordinator work claim --agent ada{url}"
+    if "cloud" in outputs:
+        claim = f"export COORDINATOR_TOKEN=$(make -s token NAME=ada ROLE=agent{which})\n  {claim}"
+    console.print(f"\nClaim a first work item:\n  [bold]{claim}[/]")
     if "cloud" in outputs:
         console.print(f"  [dim]on AWS ({aws})  {outputs['cloud']['url']} · {outputs['cloud']['repository']}[/]")
-    which = "" if stack == "dev" else f"   (STACK={stack}{' AWS=emulated' if aws == Aws.EMULATED else ''})"
-    console.print(f"\nmake status · make logs · make down{which}")
+    console.print(f"\nmake status · make logs · make down{f'   ({which.strip()})' if which else ''}")
 
 
 def main() -> None:

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, TokenRetrievalError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
 from cli.console import StopError, console
+from components.aws.account import EXPIRED, REFUSED, explain
 from components.naming import Names
 
 _CERTIFICATE_DAYS: Final = 21
@@ -18,8 +19,6 @@ _CERTIFICATE_DAYS: Final = 21
 _SECRET_DAYS: Final = 90
 _BACKUP_AGE: Final = timedelta(hours=2)
 """RDS keeps its log every five minutes: a restore to a point in time loses no more than that when all is well."""
-_EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"}
-_REFUSED: Final = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 _SAID: Final = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}
 
 
@@ -56,9 +55,9 @@ class Account:
             return look()
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in _EXPIRED:
+            if code in EXPIRED:
                 raise StopError(explain(error)) from error
-            return [Finding(look.__name__.lstrip("_"), None if code in _REFUSED else False, explain(error))]
+            return [Finding(look.__name__.lstrip("_"), None if code in REFUSED else False, explain(error))]
         except BotoCoreError as error:
             raise StopError(explain(error)) from error
 
@@ -147,22 +146,6 @@ def judge_backups(database: dict[str, Any], now: datetime) -> Finding:
     minutes = max(0, int(age.total_seconds() // 60))
     kept = database["BackupRetentionPeriod"]
     return Finding("backups", age <= _BACKUP_AGE, f"up to {minutes} min ago; kept for {kept} days")
-
-
-def explain(error: BotoCoreError | ClientError) -> str:
-    """What AWS or its SDK refused, in one line, with what to do."""
-    if isinstance(error, NoCredentialsError):
-        return "no AWS credentials are found; sign in with `aws sso login`, or set AWS_PROFILE"
-    if isinstance(error, TokenRetrievalError):
-        return "the AWS session has ended; sign in again with `aws sso login`"
-    if isinstance(error, ClientError):
-        code = error.response["Error"]["Code"]
-        if code in _EXPIRED:
-            return f"the AWS session has ended ({code}); sign in again with `aws sso login`"
-        if code in _REFUSED:
-            return f"not allowed to look: {' '.join(error.response['Error']['Message'].split())}"
-        return f"{error.operation_name}: {code}: {' '.join(error.response['Error']['Message'].split())}"
-    return " ".join(str(error).split())
 
 
 def report(findings: list[Finding], *, emulated: bool) -> None:

@@ -19,12 +19,14 @@ from cli.console import StopError, console
 from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, made, stack_file
 from cli.toolchain import Toolchain
+from components.aws.session import session_host
 from components.containers import ROOT
-from components.engine import connect
+from components.engine import connect, engine_host
 from components.naming import STACK_LABEL, Names
 from components.settings import (
     ENDPOINT_VARIABLE,
     NAMESPACE,
+    Environment,
     ExemptionSettings,
     PoliciesSettings,
     Settings,
@@ -43,6 +45,13 @@ _EMULATED: Final = [
     }
     for network in ("app", "data", "edge")
 ]
+_ON_SWARM: Final = {
+    "docker:index/service:Service": "services",
+    "docker:index/network:Network": "networks",
+    "docker:index/secret:Secret": "secrets",
+    "docker:index/serviceConfig:ServiceConfig": "configs",
+}
+"""What swarms hold, and how Docker's SDK calls it."""
 POLICIES: Final = ROOT / "policies"
 
 
@@ -66,11 +75,18 @@ def load_settings(stack: str, *, emulated: bool = False) -> Settings:
     return read_settings(stack, {str(key): json.dumps(value) for key, value in (config or {}).items()})
 
 
+def swarm_host(stack: str, settings: Settings, *, emulated: bool) -> str:
+    """Where the stack's services run: the engine here, or machines of AWS."""
+    if stack == Environment.DEV or emulated:
+        return engine_host(settings.development.engine)
+    return session_host(Names(settings.plan.name, stack).stack, settings.network.region)
+
+
 class Stack:
     """A stack that Pulumi can work on."""
 
     def __init__(
-        self, name: str, settings: Settings, toolchain: Toolchain, engine: str, emulator: Emulator | None = None
+        self, name: str, settings: Settings, toolchain: Toolchain, swarm: str, emulator: Emulator | None = None
     ) -> None:
         self.name = name
         self._settings = settings
@@ -78,7 +94,7 @@ class Stack:
         self._folder = made(data_folder() / "emulated", 0o700) if emulator else data_folder()
         self._names = Names(settings.plan.name, name)
         self._toolchain = toolchain
-        self._engine = engine
+        self._swarm = swarm
         self._environment = {
             **os.environ,
             **toolchain.environment,
@@ -213,16 +229,13 @@ class Stack:
     def _remove_unknown(self, resource: dict[str, Any], known: set[str | None]) -> None:
         """Remove what was made and not noted; never a volume, whose creation may be repeated without harm."""
         name = resource.get("inputs", {}).get("name")
-        with connect(self._engine) as client:
-            kinds: dict[str, Any] = {
-                "docker:index/service:Service": client.services,
-                "docker:index/network:Network": client.networks,
-                "docker:index/secret:Secret": client.secrets,
-                "docker:index/serviceConfig:ServiceConfig": client.configs,
-            }
-            if resource["type"] not in kinds or not name or not client.info()["Swarm"]["ControlAvailable"]:
+        kind = _ON_SWARM.get(resource["type"])
+        if kind is None or not name:
+            return
+        with connect(self._swarm) as client:
+            if not client.info()["Swarm"]["ControlAvailable"]:
                 return
-            for found in kinds[resource["type"]].list(filters={"label": f"{STACK_LABEL}={self._names.stack}"}):
+            for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self._names.stack}"}):
                 attributes = found.attrs
                 called = attributes.get("Name") or attributes.get("Spec", {}).get("Name")
                 if called == name and found.id not in known:

@@ -18,9 +18,10 @@ Source = Literal["pull", "build"]
 
 @dataclass(frozen=True)
 class ContainersArgs:
-    """Where third-party images come from."""
+    """Where third-party images come from, and whether PostgreSQL is among them: RDS brings its own."""
 
     source: Source
+    database: bool
 
 
 class Containers(Chapter):
@@ -30,7 +31,7 @@ class Containers(Chapter):
 
     def __init__(self, names: Names, args: ContainersArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
-        self.postgresql = self._third_party(catalogue.POSTGRESQL, args.source)
+        self.postgresql = self._third_party(catalogue.POSTGRESQL, args.source) if args.database else None
         self.proxy = self._third_party(catalogue.PROXY, args.source)
         self.coordinator = self._build(
             "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)

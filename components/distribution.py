@@ -1,4 +1,4 @@
-"""Chapter 9, Distribution: PostgreSQL, the coordinator's replicas, and the proxy before them."""
+"""Chapter 9, Distribution: PostgreSQL where it is ours to run, the coordinator's replicas, the proxy before them."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from coordinator import contract
 
 from components import catalogue
 from components.chapter import Chapter
-from components.containers import ROOT, Containers
+from components.containers import ROOT
 from components.naming import Names, digest_files, list_sources
 from components.network import Network
 from components.proxy import HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
@@ -17,10 +17,36 @@ from components.resources import Job
 from components.secrets import Secrets
 from components.service import MIB, File, ServiceSpec, service_args
 from components.settings import DistributionSettings, Environment
-from components.swarm import Swarm
 
 _PASSWORD_FILE: Final = "/run/secrets/database_password"  # noqa: S105 - a path
+_AUTHORITIES_FILE: Final = "/etc/beamops/database-authorities.pem"
 _DATABASE_PORT: Final = 5432
+ZONE_LABEL: Final = "beamops.zone"
+"""Label of nodes on AWS: node.sh sets it."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """References that change when, and only when, their content does."""
+
+    coordinator: pulumi.Input[str]
+    proxy: pulumi.Input[str]
+
+
+@dataclass(frozen=True)
+class SwarmDatabase:
+    """PostgreSQL as a service of this swarm, on the node that has its data."""
+
+    image: pulumi.Input[str]
+    constraint: str
+
+
+@dataclass(frozen=True)
+class ServerDatabase:
+    """PostgreSQL beyond the swarm, over TLS, its certificate checked against these authorities (PEM)."""
+
+    address: pulumi.Input[str]
+    authorities: str
 
 
 @dataclass(frozen=True)
@@ -30,28 +56,44 @@ class DistributionArgs:
     settings: DistributionSettings
     host: str
     example_work: bool
-    containers: Containers
+    authenticate: bool
+    """Whether callers must show a token: wherever others than this machine's can reach the proxy."""
+    images: Images
     network: Network
     secrets: Secrets
-    swarm: Swarm
+    database: SwarmDatabase | ServerDatabase
+    swarm: pulumi.Resource
+    """Before any service: what the swarm stands on."""
 
 
 class Distribution(Chapter):
-    """PostgreSQL first, then its migrations, then the coordinator, then the proxy: each healthy before the next."""
+    """PostgreSQL first, then its migrations, then the coordinator, then the proxy: each healthy before the next.
+
+    Where the database is a server beyond the swarm, the swarm has nodes in several zones: the coordinator's replicas
+    are spread over them, and every node that runs services has a proxy for the load balancer to ask.
+    """
 
     number = 9
 
     def __init__(self, names: Names, args: DistributionArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         self._args = args
-        self.database = self._make_database()
+        self._on_server = isinstance(args.database, ServerDatabase)
+        self.database = None if isinstance(args.database, ServerDatabase) else self._make_database(args.database)
+        self._authorities = self._make_authorities()
         migration = self._make_migration()
         self.coordinator = self._make_coordinator(migration)
         self.proxy = self._make_proxy()
         self.url = f"http://127.0.0.1:{args.settings.proxy.port}"
         self.register_outputs({"url": self.url})
 
-    def _make_database(self) -> docker.Service:
+    def _make_authorities(self) -> list[File]:
+        if not isinstance(self._args.database, ServerDatabase):
+            return []
+        config = self._config("database-authorities", self._args.database.authorities)
+        return [File(config.id, config.name, _AUTHORITIES_FILE)]
+
+    def _make_database(self, database: SwarmDatabase) -> docker.Service:
         args, settings = self._args, self._args.settings.database
         start = self._config("database-start", (ROOT / "images" / "postgresql" / "start.sh").read_text())
         volume = docker.Volume(
@@ -64,7 +106,7 @@ class Distribution(Chapter):
         )
         return self._service(
             "database",
-            image=args.containers.postgresql,
+            image=database.image,
             user=catalogue.POSTGRESQL.user,
             command=["/bin/sh", "/etc/beamops/start.sh"],
             arguments=[f"{settings.memory_mib // 4}MB"],
@@ -76,7 +118,7 @@ class Distribution(Chapter):
             secrets=[self._password()],
             configs=[File(start.id, start.name, "/etc/beamops/start.sh")],
             volumes={"/var/lib/postgresql/data": volume.name},
-            constraints=[args.swarm.data_constraint],
+            constraints=[database.constraint],
             start_seconds=600,  # recovery after a crash comes before the first connection
             stop_signal="SIGINT",  # fast shutdown: ends sessions, loses nothing
         )
@@ -88,7 +130,7 @@ class Distribution(Chapter):
             "migration",
             host=args.host,
             service=self.names.of("migration"),
-            image=args.containers.coordinator,
+            image=args.images.coordinator,
             command=[*contract.MIGRATE, *([contract.EXAMPLE_WORK] if args.example_work else [])],
             user=catalogue.PYTHON.user,
             env=self._coordinator_env(),
@@ -96,10 +138,11 @@ class Distribution(Chapter):
             secret_id=args.secrets.database_password.id,
             secret_name=args.secrets.database_password.name,
             secret_file=_PASSWORD_FILE,
+            configs=[[file.id, file.name, file.path] for file in self._authorities],
             memory_bytes=args.settings.coordinator.memory_mib * MIB,
             labels=self.labels,
-            triggers={"migrations": migrations, "database": self.database.id},
-            opts=self.options(depends_on=[self.database]),
+            triggers={"migrations": migrations, "database": self.database.id if self.database else "server"},
+            opts=self.options(depends_on=[self.database or args.swarm]),
         )
 
     def _make_coordinator(self, migration: Job) -> docker.Service:
@@ -107,7 +150,7 @@ class Distribution(Chapter):
         return self._service(
             "coordinator",
             depends_on=[migration],
-            image=args.containers.coordinator,
+            image=args.images.coordinator,
             user=catalogue.PYTHON.user,
             command=contract.SERVE,
             networks=[args.network.app.id, args.network.data.id],
@@ -118,30 +161,35 @@ class Distribution(Chapter):
             env=self._coordinator_env()
             | {
                 contract.HOST: "0.0.0.0",  # noqa: S104 - the networks decide who reaches it
-                contract.TRUST_NETWORK: "true",
+                **({contract.AUTHENTICATE: "true"} if args.authenticate else {contract.TRUST_NETWORK: "true"}),
                 contract.REPLICAS: str(settings.replicas),
                 contract.DRAIN_SECONDS: str(settings.drain_seconds),
             },
             secrets=[self._password()],
+            configs=self._authorities,
+            spread=ZONE_LABEL if self._on_server else None,
             stop_seconds=settings.drain_seconds + 15,
         )
 
     def _make_proxy(self) -> docker.Service:
         args, settings = self._args, self._args.settings.proxy
         rendered = render_proxy(
-            ProxyConfig(settings.port, self.names.of("coordinator"), contract.PORT, contract.READY_PATH)
+            ProxyConfig(
+                settings.port, self.names.of("coordinator"), contract.PORT, contract.READY_PATH, contract.METRICS_PATH
+            )
         )
         config = self._config("proxy", rendered)
         return self._service(
             "proxy",
             depends_on=[self.coordinator],
-            image=args.containers.proxy,
+            image=args.images.proxy,
             user=catalogue.PROXY.user,
             command=["haproxy", "-W", "-db", "-f", "/etc/beamops/haproxy.cfg"],
             networks=[args.network.edge.id, args.network.app.id],
             health=["busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{HEALTH_PORT}{HEALTH_PATH}"],
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
+            replicas=None if self._on_server else 1,
             order="stop-first",
             configs=[File(config.id, config.name, "/etc/beamops/haproxy.cfg")],
             port=settings.port,
@@ -168,9 +216,13 @@ class Distribution(Chapter):
         secret = self._args.secrets.database_password
         return File(secret.id, secret.name, _PASSWORD_FILE)
 
-    def _coordinator_env(self) -> dict[str, str]:
-        address = f"coordinator@{self.names.of('database')}:{_DATABASE_PORT}"
+    def _coordinator_env(self) -> dict[str, pulumi.Input[str]]:
+        database, verified = self._args.database, ""
+        address: pulumi.Input[str] = self.names.of("database")
+        if isinstance(database, ServerDatabase):
+            address, verified = database.address, f"?sslmode=verify-full&sslrootcert={_AUTHORITIES_FILE}"
+        url = pulumi.Output.concat("postgresql://coordinator@", address, f":{_DATABASE_PORT}/coordinator{verified}")
         return {
-            contract.DATABASE_URL: f"postgresql://{address}/coordinator",
+            contract.DATABASE_URL: url,
             contract.DATABASE_PASSWORD_FILE: _PASSWORD_FILE,
         }

@@ -3,16 +3,25 @@
 import errno
 import os
 import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import docker
 import psutil
 import requests
 
+from components.aws.session import ensure_key, explain_session, is_session, ssh_options
+
+_ROOT: Final = Path(__file__).parent.parent
 _TIMEOUT_SECONDS: Final = 10
+_TUNNEL_SECONDS: Final = 60
+_ENGINE_SOCKET: Final = "/var/run/docker.sock"
 
 
 class EngineError(Exception):
@@ -25,6 +34,8 @@ class Engine:
 
     host: str
     version: str
+    architecture: str
+    """As the engine writes it: x86_64 or aarch64."""
     memory_bytes: int
     swarm: str
     manager: bool
@@ -44,17 +55,42 @@ def connect(host: str, timeout_seconds: int = _TIMEOUT_SECONDS) -> Iterator[dock
     Raises:
         EngineError: nothing answers there.
     """
-    try:
-        client = docker.DockerClient(base_url=host, version="auto", timeout=timeout_seconds)
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        reason = str(error).replace("Error while fetching server API version: ", "")
-        raise EngineError(
-            f"no Docker Engine answers at {host} ({reason}); start it, or set DOCKER_HOST to one that runs"
-        ) from error
-    try:
+    with ExitStack() as opened:
+        address = opened.enter_context(_tunnel(host)) if is_session(host) else host
+        try:
+            client = docker.DockerClient(base_url=address, version="auto", timeout=timeout_seconds)
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            reason = str(error).replace("Error while fetching server API version: ", "")
+            raise EngineError(
+                f"no Docker Engine answers at {host} ({reason}); start it, or set DOCKER_HOST to one that runs"
+            ) from error
+        opened.callback(client.close)
         yield client
-    finally:
-        client.close()
+
+
+@contextmanager
+def _tunnel(host: str) -> Iterator[str]:
+    """The socket of an engine behind Session Manager, here."""
+    ensure_key()
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder) / "docker.sock"
+        # A connection of its own: one that is shared keeps the forwarding, and this process ends at once.
+        alone = ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"]
+        command = ["ssh", *alone, *ssh_options(), "-N", "-L", f"{here}:{_ENGINE_SOCKET}"]
+        with (Path(folder) / "said").open("w+") as said:
+            ssh = subprocess.Popen([*command, host], cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            try:
+                end = time.monotonic() + _TUNNEL_SECONDS
+                while not here.exists():
+                    if ssh.poll() is not None or time.monotonic() > end:
+                        said.seek(0)
+                        reason = explain_session(host) or said.read() or "nothing is said why"
+                        raise EngineError(f"no session with the swarm at {host}: {' '.join(reason.split())}")
+                    time.sleep(0.05)
+                yield f"unix://{here}"
+            finally:
+                ssh.terminate()
+                ssh.wait(_TUNNEL_SECONDS)
 
 
 def inspect_engine(host: str) -> Engine:
@@ -79,6 +115,7 @@ def inspect_engine(host: str) -> Engine:
     return Engine(
         host=host,
         version=facts["ServerVersion"],
+        architecture=facts["Architecture"],
         memory_bytes=facts["MemTotal"],
         swarm=swarm["LocalNodeState"],
         manager=swarm["ControlAvailable"],

@@ -16,6 +16,8 @@ class NetworkArgs:
     swarm: pulumi.Input[str]
     """The swarm's id: overlay networks need one."""
     encrypted: bool = False
+    database_outside: bool = False
+    """Whether PostgreSQL is beyond the swarm: the coordinator's way to it then leads out."""
 
 
 class Network(Chapter):
@@ -31,7 +33,7 @@ class Network(Chapter):
         super().__init__(names, options)
         self.edge = self._overlay("edge", args, internal=False)
         self.app = self._overlay("app", args, internal=True)
-        self.data = self._overlay("data", args, internal=True)
+        self.data = self._overlay("data", args, internal=not args.database_outside)
         self.register_outputs({"edge": self.edge.name, "app": self.app.name, "data": self.data.name})
 
     def _overlay(self, part: str, args: NetworkArgs, *, internal: bool) -> docker.Network:

@@ -8,7 +8,7 @@ from components.containers import base_reference, packages_reference
 from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
 from components.naming import Names
 from components.plan import PlanArgs, check_budget
-from components.settings import ENDPOINT_VARIABLE, Settings, SettingsError, read_environment, read_settings
+from components.settings import ENDPOINT_VARIABLE, Environment, Settings, SettingsError, read_environment, read_settings
 
 
 def prepare(stack: str) -> tuple[Settings, Engine]:
@@ -18,12 +18,18 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
         pulumi.RunError: with one line a fault, before anything is registered.
     """
     try:
-        read_environment(stack, emulated=ENDPOINT_VARIABLE in os.environ)
+        emulated = ENDPOINT_VARIABLE in os.environ
+        environment = read_environment(stack, emulated=emulated)
         settings = read_settings(stack, pulumi.runtime.config.CONFIG.get())
         engine = inspect_engine(engine_host(settings.development.engine))
-        check_budget(PlanArgs(settings.plan, settings.distribution, engine))
-        names = Names(settings.plan.name, stack)
-        check_port(engine.host, settings.distribution.proxy.port, names.of("proxy"))
+        if environment != Environment.DEV and not emulated:
+            from components.aws.account import check_account  # noqa: PLC0415 - dev need not load AWS's SDK
+
+            changes = not pulumi.runtime.is_dry_run()
+            check_account(settings.production, settings.network.region, engine, changes=changes)
+        else:
+            check_budget(PlanArgs(settings.plan, settings.distribution, engine))
+            check_port(engine.host, settings.distribution.proxy.port, Names(settings.plan.name, stack).of("proxy"))
         _check_images(engine.host, settings)
     except (SettingsError, EngineError) as error:
         raise pulumi.RunError(str(error)) from None

@@ -18,6 +18,7 @@ class ProxyConfig:
     service: str
     service_port: int
     ready_path: str
+    metrics_path: str
 
 
 def render_proxy(config: ProxyConfig) -> str:
@@ -31,6 +32,7 @@ def render_proxy(config: ProxyConfig) -> str:
         service=config.service,
         service_port=config.service_port,
         ready_path=config.ready_path,
+        metrics_path=config.metrics_path,
         slots=SLOTS,
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
@@ -67,6 +69,8 @@ resolvers docker
 frontend public
     bind :$port
     option forwardfor
+    # Metrics are for who asks a node itself; what came through a load balancer carries this header.
+    http-request deny if { path $metrics_path } { req.hdr(X-Forwarded-Proto) -m found }
     acl repeatable req.hdr(Idempotency-Key) -m found
     use_backend repeatable if repeatable or { method GET HEAD OPTIONS }
     default_backend once

@@ -10,6 +10,7 @@ import docker
 import pulumi
 import requests
 from docker.types import (
+    ConfigReference,
     ContainerSpec,
     NetworkAttachmentConfig,
     Resources,
@@ -165,7 +166,7 @@ class _JobProvider(dynamic.ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         with connect(props["host"]) as client:
-            _remove_service(client, props["name"])
+            remove_service(client, props["name"])
 
 
 class Job(dynamic.Resource, module="docker", name="Job"):
@@ -180,11 +181,12 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         image: pulumi.Input[str],
         command: list[str],
         user: str,
-        env: dict[str, str],
+        env: dict[str, pulumi.Input[str]],
         networks: list[pulumi.Input[str]],
         secret_id: pulumi.Input[str],
         secret_name: pulumi.Input[str],
         secret_file: str,
+        configs: list[list[pulumi.Input[str]]],
         memory_bytes: int,
         labels: dict[str, str],
         triggers: dict[str, pulumi.Input[str]],
@@ -193,14 +195,14 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         values = {
             "host": host, "name": service, "image": image, "command": command, "user": user, "env": env,
             "networks": networks, "secret_id": secret_id, "secret_name": secret_name, "secret_file": secret_file,
-            "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers,
+            "configs": configs, "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers,
         }  # fmt: skip
         super().__init__(_JobProvider(), name, values, opts)
 
 
 def _run_job(props: dict[str, Any]) -> None:
     with connect(props["host"], timeout_seconds=60) as client:
-        _remove_service(client, props["name"])
+        remove_service(client, props["name"])
         uid = props["user"].partition(":")[0]
         spec = ContainerSpec(
             props["image"],
@@ -210,6 +212,7 @@ def _run_job(props: dict[str, Any]) -> None:
             read_only=True,
             cap_drop=["ALL"],
             secrets=[SecretReference(props["secret_id"], props["secret_name"], props["secret_file"], uid, uid, 0o400)],
+            configs=[ConfigReference(id_, name, path, uid, uid, 0o400) for id_, name, path in props.get("configs", [])],
             labels=props["labels"],
         )
         template = TaskTemplate(
@@ -222,19 +225,25 @@ def _run_job(props: dict[str, Any]) -> None:
             template, name=props["name"], labels=props["labels"], mode=ServiceMode("replicated-job", replicas=1)
         )
         try:
-            _await_job(client, client.services.get(created["ID"]), props["name"])
+            await_service(client, client.services.get(created["ID"]), props["name"])
         finally:
-            _remove_service(client, props["name"])
+            remove_service(client, props["name"])
 
 
-def _await_job(client: docker.DockerClient, service: Any, name: str) -> None:
+def await_service(client: docker.DockerClient, service: Any, name: str, *, tasks: int = 1) -> None:
+    """Wait until so many tasks of a job are complete.
+
+    Raises:
+        EngineError: one of them is not, with the end of what they logged.
+    """
     end = time.monotonic() + _JOB_SECONDS
     status: dict[str, Any] = {"State": "pending"}
     while time.monotonic() < end:
-        tasks = client.api.tasks(filters={"service": service.id})
-        status = tasks[0]["Status"] if tasks else status
-        if status["State"] == "complete":
+        statuses = [task["Status"] for task in client.api.tasks(filters={"service": service.id})]
+        if sum(one["State"] == "complete" for one in statuses) >= tasks:
             return
+        unfinished = [one for one in statuses if one["State"] != "complete"]
+        status = next((one for one in unfinished if one["State"] in _SETTLED), unfinished[0] if unfinished else status)
         if status["State"] in _SETTLED:
             break
         time.sleep(0.2)
@@ -246,6 +255,7 @@ def _await_job(client: docker.DockerClient, service: Any, name: str) -> None:
     raise EngineError(f"{name} is {state} ({reason}); the end of its log:\n{last}")
 
 
-def _remove_service(client: docker.DockerClient, name: str) -> None:
+def remove_service(client: docker.DockerClient, name: str) -> None:
+    """Remove the service of that name, where there is one."""
     for service in find_services(client, name):
         service.remove()

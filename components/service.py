@@ -39,7 +39,8 @@ class ServiceSpec:
     cpus: float
     labels: Mapping[str, str]
     order: Literal["start-first", "stop-first"] = "start-first"
-    replicas: int = 1
+    replicas: int | None = 1
+    """None: one on every node."""
     arguments: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Sequence[File] = ()
@@ -47,6 +48,8 @@ class ServiceSpec:
     volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     port: int | None = None
     constraints: Sequence[pulumi.Input[str]] = ()
+    spread: str | None = None
+    """A label of nodes over whose values the replicas are spread."""
     stop_signal: str = "SIGTERM"
     stop_seconds: int = 30
     start_seconds: int = 20
@@ -79,12 +82,17 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
                 ),
             ),
             restart_policy=docker.ServiceTaskSpecRestartPolicyArgs(condition="any", delay="1s", window="0s"),
-            placement=docker.ServiceTaskSpecPlacementArgs(constraints=list(spec.constraints)),
+            placement=docker.ServiceTaskSpecPlacementArgs(
+                constraints=list(spec.constraints),
+                prefs=[f"spread=node.labels.{spec.spread}"] if spec.spread else None,
+            ),
             log_driver=docker.ServiceTaskSpecLogDriverArgs(
                 name="json-file", options={"max-size": "10m", "max-file": "3"}
             ),
         ),
-        mode=docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=spec.replicas)),
+        mode=docker.ServiceModeArgs(global_=True)
+        if spec.replicas is None
+        else docker.ServiceModeArgs(replicated=docker.ServiceModeReplicatedArgs(replicas=spec.replicas)),
         update_config=docker.ServiceUpdateConfigArgs(**change, failure_action="rollback"),
         rollback_config=docker.ServiceRollbackConfigArgs(**change, failure_action="pause"),
         endpoint_spec=docker.ServiceEndpointSpecArgs(

@@ -181,11 +181,6 @@ def read_environment(stack: str, *, emulated: bool) -> Environment:
         raise SettingsError([f"stack {stack}: there is no such environment; use one of {', '.join(Environment)}"])
     if stack == Environment.DEV and emulated:
         raise SettingsError(["stack dev: has nothing on AWS to emulate; leave AWS=emulated out"])
-    if stack != Environment.DEV and not emulated:
-        here = f"`make up STACK={stack} AWS=emulated`"
-        raise SettingsError(
-            [f"stack {stack}: its services cannot go to machines of AWS yet; try it on this machine with {here}"]
-        )
     return Environment(stack)
 
 
@@ -235,6 +230,8 @@ def _check_environment(stack: str, settings: Settings) -> list[str]:
             )
         if arn is None and (production.domain is None or production.hosted_zone is None):
             faults.append("production.certificate_arn: not given; give it, or domain and hosted_zone to have one made")
+        if production.managers > 1 and settings.autoscaling.minimum == 0:
+            faults.append("autoscaling.minimum: given 0, and several managers run no services: give 1 at least")
     if stack == Environment.PROD:
         database = production.database
         needs = {

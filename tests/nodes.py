@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ d=$1; hostname "$2"
 mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /etc/docker
 mkdir -p /run/docker; rm -f "$d/docker.pid" "$d/docker.sock"
 exec docker-init -s -- dockerd --data-root "$d/data" --exec-root /run/docker --pidfile "$d/docker.pid" \
-  -H "unix://$d/docker.sock" --cgroup-parent "/$2" --userland-proxy=false --log-level warn
+  -H "unix://$d/docker.sock" --cgroup-parent "/$2" --userland-proxy=false --log-level warn --dns "$3"
 """
 
 
@@ -70,7 +71,7 @@ class Node:
         command += ["--kill-child", "--mount-proc", "--propagation", "private"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "bash", "-c", _START, "_", str(self.folder), self.name],
+                [*command, "bash", "-c", _START, "_", str(self.folder), self.name, HOST],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         end = time.monotonic() + 30
@@ -113,7 +114,21 @@ class Nodes:
     prefix: str = field(default_factory=lambda: f"bo{secrets.token_hex(2)}")
 
     def __enter__(self) -> Self:
+        self._opened = ExitStack()
+        self._opened.enter_context(self.bridge())
+        self.make()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    @contextmanager
+    def bridge(self) -> Iterator[None]:
+        """The bridge, with the host on it, and at the end nothing of it nor of the nodes that were made."""
         fabric = f"{self.prefix}-fab"
+        self.nodes: list[Node] = []
         # The bridge has a namespace of its own, so that the host's firewall does not touch it.
         run("ip", "netns", "add", fabric)
         run("ip", "-n", fabric, "link", "add", "br0", "type", "bridge")
@@ -122,22 +137,23 @@ class Nodes:
         run("ip", "-n", fabric, "link", "set", "h0", "master", "br0", "up")
         run("ip", "addr", "add", f"{HOST}/24", "dev", f"{self.prefix}-host")
         run("ip", "link", "set", f"{self.prefix}-host", "up")
-        self.nodes = [self._make(number, fabric) for number in range(1, self.count + 1)]
+        try:
+            yield
+        finally:
+            for node in self.nodes:
+                node.kill()
+            for node in self.nodes:
+                run("ip", "netns", "del", node.name)
+            run("ip", "netns", "del", fabric)
+            subprocess.run(["ip", "link", "del", f"{self.prefix}-host"], check=False, capture_output=True)
+            for node in self.nodes:
+                shutil.rmtree(node.folder, ignore_errors=True)
+
+    def make(self) -> None:
+        """Make the nodes, and start their engines."""
+        self.nodes = [self._make(number, f"{self.prefix}-fab") for number in range(1, self.count + 1)]
         for node in self.nodes:
             node.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for node in self.nodes:
-            node.kill()
-        for node in self.nodes:
-            run("ip", "netns", "del", node.name)
-        run("ip", "netns", "del", f"{self.prefix}-fab")
-        subprocess.run(["ip", "link", "del", f"{self.prefix}-host"], check=False, capture_output=True)
-        for node in self.nodes:
-            shutil.rmtree(node.folder, ignore_errors=True)
 
     def _make(self, number: int, fabric: str) -> Node:
         node = Node(number, f"{self.prefix}-n{number}", self.folder / f"n{number}")

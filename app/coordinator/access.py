@@ -9,10 +9,10 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from coordinator.contract import TOKEN_PREFIX
 from coordinator.errors import ForbiddenError, UnauthenticatedError, UnknownTokenError
 from coordinator.store import Row, Transaction
 
-PREFIX: Final = "cbt_"
 _SECRET_BYTES: Final = 32
 
 
@@ -54,8 +54,15 @@ ANYBODY: Final = Caller("", Role.OPERATOR)
 async def create_token(transaction: Transaction, name: str, role: Role, agent: str | None) -> str:
     """Make a token; the answer is the only time that it can be read, since its digest alone is kept."""
     id_, secret = uuid7().hex, secrets.token_urlsafe(_SECRET_BYTES)
-    await transaction.run("add_token", id=id_, name=name, role=role.value, agent=agent, digest=_digest(secret))
-    return f"{PREFIX}{id_}.{secret}"
+    await register_token(transaction, id_, _digest(secret), name, role, agent)
+    return f"{TOKEN_PREFIX}{id_}.{secret}"
+
+
+async def register_token(
+    transaction: Transaction, id_: str, digest: str, name: str, role: Role, agent: str | None
+) -> None:
+    """Make a token known that was made elsewhere, and was never here."""
+    await transaction.run("add_token", id=id_, name=name, role=role.value, agent=agent, digest=digest)
 
 
 async def authenticate(transaction: Transaction, header: str | None) -> Caller:
@@ -65,7 +72,7 @@ async def authenticate(transaction: Transaction, header: str | None) -> Caller:
         UnauthenticatedError: there is none, or its token is unknown or revoked.
     """
     scheme, _, token = (header or "").partition(" ")
-    id_, _, secret = token.strip().removeprefix(PREFIX).partition(".")
+    id_, _, secret = token.strip().removeprefix(TOKEN_PREFIX).partition(".")
     if header is None:
         raise UnauthenticatedError(
             "send `Authorization: Bearer <token>`; the command line has it from COORDINATOR_TOKEN"

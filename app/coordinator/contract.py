@@ -16,6 +16,10 @@ SERVE: Final = ("coordinator", "serve")
 MIGRATE: Final = ("coordinator", "migrate")
 EXAMPLE_WORK: Final = "--example-work"
 """Makes `MIGRATE` put a few work items into an empty store."""
+REGISTER: Final = ("coordinator", "admin", "create-token", "--register")
+"""Makes a token known that was made elsewhere; `<id>:<digest>`, a name, `--role` and for an agent `--agent` follow.
+The id is 32 hexadecimal digits, the digest SHA-256 of the secret; the token is `TOKEN_PREFIX<id>.<secret>`."""
+TOKEN_PREFIX: Final = "cbt_"  # noqa: S105 - what tokens begin with
 PROBE: Final = ("python3", "-m", "coordinator.probe")
 """Exits 0 when the `SERVE` beside it is alive and has been ready once: a version that never gets ready stays
 unhealthy, and one whose store goes away later is not restarted for it."""
@@ -26,6 +30,7 @@ HOST: Final = "COORDINATOR_HOST"
 DRAIN_SECONDS: Final = "COORDINATOR_DRAIN_SECONDS"
 REPLICAS: Final = "COORDINATOR_REPLICAS"
 TRUST_NETWORK: Final = "COORDINATOR_TRUST_NETWORK"
+AUTHENTICATE: Final = "COORDINATOR_AUTHENTICATE"
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 """Where the migrations live: their content says when a deployment has to run `MIGRATE` again."""

@@ -8,19 +8,22 @@ import pulumi
 import pulumi_aws as aws
 
 from components.chapter import AwsChapter
+from components.containers import Source
 from components.naming import Names
 
+CACHE: Final = "public"
+"""Folder of our registry behind which ECR keeps what it pulls from Docker's official images at public.ecr.aws."""
 _KEPT_RELEASES: Final = 30
 _UNTAGGED_DAYS: Final = 7
 
 
 @dataclass(frozen=True)
 class ContainersArgs:
-    """What encrypts the images."""
+    """What encrypts the images, and where third-party ones come from; `cache` is off where an emulator has none."""
 
     key: pulumi.Input[str]
+    source: Source
     cache: bool
-    """Whether third-party images are cached: not where nothing is pulled."""
 
 
 class Containers(AwsChapter):
@@ -30,33 +33,40 @@ class Containers(AwsChapter):
 
     def __init__(self, names: Names, args: ContainersArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
-        self.coordinator = aws.ecr.Repository(
-            "coordinator",
+        self._args = args
+        self.repositories = {"coordinator": self._make_repository("coordinator")}
+        if args.source == "build":
+            self.repositories["proxy"] = self._make_repository("proxy")
+        elif args.cache:
+            aws.ecr.PullThroughCacheRule(
+                "public",
+                aws.ecr.PullThroughCacheRuleArgs(
+                    ecr_repository_prefix=f"{names.stack}/{CACHE}", upstream_registry_url="public.ecr.aws"
+                ),
+                self.options(),
+            )
+        self.register_outputs({"coordinator": self.repositories["coordinator"].repository_url})
+
+    def _make_repository(self, part: str) -> aws.ecr.Repository:
+        repository = aws.ecr.Repository(
+            part,
             aws.ecr.RepositoryArgs(
-                name=f"{names.stack}/coordinator",
+                name=f"{self.names.stack}/{part}",
                 image_tag_mutability="IMMUTABLE",
                 image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
                 encryption_configurations=[
-                    aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=args.key)
+                    aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=self._args.key)
                 ],
-                tags=self.tags("coordinator"),
+                tags=self.tags(part),
             ),
             self.options(),
         )
         aws.ecr.LifecyclePolicy(
-            "coordinator",
-            aws.ecr.LifecyclePolicyArgs(repository=self.coordinator.name, policy=json.dumps(lifecycle())),
+            part,
+            aws.ecr.LifecyclePolicyArgs(repository=repository.name, policy=json.dumps(lifecycle())),
             self.options(),
         )
-        if args.cache:
-            aws.ecr.PullThroughCacheRule(
-                "public",
-                aws.ecr.PullThroughCacheRuleArgs(
-                    ecr_repository_prefix=f"{names.stack}/public", upstream_registry_url="public.ecr.aws"
-                ),
-                self.options(),
-            )
-        self.register_outputs({"coordinator": self.coordinator.repository_url})
+        return repository
 
 
 def lifecycle() -> dict[str, object]:

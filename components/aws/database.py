@@ -1,9 +1,11 @@
 """PostgreSQL of chapter 6: RDS, encrypted, over TLS alone."""
 
+from pathlib import Path
 from typing import Final
 
 import pulumi
 import pulumi_aws as aws
+import requests
 
 from components.aws.network import Network
 from components.aws.roles import make_role
@@ -12,6 +14,9 @@ from components.aws.settings import DatabaseServerSettings
 from components.chapter import AwsChapter
 
 _VERSION: Final = "16"
+_AUTHORITIES: Final = "https://truststore.pki.rds.amazonaws.com/{0}/{0}-bundle.pem"
+"""Whose certificates RDS's servers have (AWS: "Using SSL/TLS to encrypt a connection to a DB instance")."""
+_FETCH_SECONDS: Final = 20
 _MONITOR: Final = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 
 
@@ -87,3 +92,20 @@ def make_database(
         ),
         chapter.options(protect=protected, retain_on_delete=protected),
     )
+
+
+def read_authorities(settings: DatabaseServerSettings, region: str) -> str:
+    """The certificates (PEM) against which the database's own is checked: from a file, or from AWS.
+
+    Raises:
+        pulumi.RunError: they cannot be had.
+    """
+    key = "beamops:production.database.authorities"
+    try:
+        if settings.authorities is not None:
+            return Path(settings.authorities).read_text()
+        answer = requests.get(_AUTHORITIES.format(region), timeout=_FETCH_SECONDS)
+        answer.raise_for_status()
+    except (OSError, requests.RequestException) as error:
+        raise pulumi.RunError(f"{key}: {error}; name a file that holds RDS's certificates") from None
+    return answer.text

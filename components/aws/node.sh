@@ -4,8 +4,9 @@
 # join nor a lease that is valid takes the lease, conditionally, and initialises the swarm: of twenty that try at once one
 # succeeds, and one that dies before it has published its tokens is succeeded when its lease ends.
 #
-# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), BEAMOPS_METRICS (where the
-# coordinators' metrics are), AWS_DEFAULT_REGION.
+# Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), BEAMOPS_METRICS (port and
+# path of the coordinators' metrics on nodes that run services), BEAMOPS_MANAGERS (`drain`: they run no services; or
+# `active`), AWS_DEFAULT_REGION.
 set -u
 
 LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
@@ -26,6 +27,7 @@ metadata() {
 
 INSTANCE=${BEAMOPS_INSTANCE:-$(metadata instance-id)}
 ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
+TOLD_IMAGES=
 
 now() { date +%s; }
 
@@ -68,16 +70,36 @@ publish() {
 }
 
 tell_ready() {
-  aws ec2 create-tags --resources "$INSTANCE" --tags Key=beamops:swarm,Value=ready >/dev/null
+  aws ec2 create-tags --resources "$INSTANCE" \
+    --tags Key=beamops:swarm,Value=ready "Key=beamops:node,Value=$(docker info --format '{{.Swarm.NodeID}}')" >/dev/null
 }
 
-label() { docker node update --label-add "beamops.instance=$INSTANCE" "$(docker info --format '{{.Swarm.NodeID}}')" >/dev/null; }
+# Images are on every node before a task wants them: a swarm's tasks have nobody who logs them in at ECR.
+pull() {
+  images=$(read_parameter images) || return 0
+  digest=$(printf %s "$images" | sha256sum | cut -c 1-16)
+  [ "$digest" != "$TOLD_IMAGES" ] || return 0
+  DOCKER_CONFIG=$(mktemp -d) && export DOCKER_CONFIG
+  missing=
+  for image in $images; do
+    docker image inspect "$image" >/dev/null 2>&1 && continue
+    aws ecr get-login-password | docker login --username AWS --password-stdin "${image%%/*}" >/dev/null 2>&1
+    docker pull --quiet "$image" >/dev/null || missing="$missing $image"
+  done
+  rm -rf "$DOCKER_CONFIG"
+  unset DOCKER_CONFIG
+  if [ -n "$missing" ]; then
+    say "could not pull$missing" >&2
+    return 1
+  fi
+  aws ec2 create-tags --resources "$INSTANCE" --tags "Key=beamops:images,Value=$digest" >/dev/null && TOLD_IMAGES=$digest
+}
 
 initialise() {
   say "initialising the swarm"
   docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" >/dev/null || return 1
   # Whoever took longer than the lease lasts has been succeeded, and must not publish a second swarm.
-  take_lease "$(swarm_id)" "$INSTANCE" && publish && label && tell_ready
+  take_lease "$(swarm_id)" "$INSTANCE" && publish && tell_ready
 }
 
 # Join at whichever manager answers first.
@@ -96,11 +118,12 @@ join_at() {
 }
 
 join() {
+  # A swarm that has been released to gives a new node tasks at once.
+  pull
   end=$(($(now) + JOIN_SECONDS))
   while [ "$(now)" -lt "$end" ]; do
     if [ "$(state)" = active ]; then
       say "is in the swarm"
-      is_manager && label
       tell_ready && return 0
     fi
     token=$(read_parameter "$BEAMOPS_ROLE-token")
@@ -117,6 +140,18 @@ join() {
   done
   say "could not join within $JOIN_SECONDS s" >&2
   return 1
+}
+
+# Which machine a node is, and in which zone: from the machine's own tag, since a worker cannot set its labels.
+label() {
+  docker node ls --format '{{.ID}} {{.ManagerStatus}}' | while read -r node manages; do
+    [ -z "$(docker node inspect "$node" --format '{{index .Spec.Labels "beamops.instance"}}')" ] || continue
+    found=$(aws ec2 describe-instances --filters "Name=tag:beamops:node,Values=$node" --output text \
+      --query 'Reservations[].Instances[].[InstanceId,Placement.AvailabilityZone]' | tr '\t' ' ')
+    [ -n "$found" ] || continue
+    docker node update --label-add "beamops.instance=${found% *}" --label-add "beamops.zone=${found#* }" \
+      ${manages:+--availability "$BEAMOPS_MANAGERS"} "$node" >/dev/null
+  done
 }
 
 # Nodes whose machine is gone are forgotten; a machine that is about to end is drained, waited for, and let go.
@@ -151,7 +186,10 @@ tidy() {
 
 # What the coordinators say is ready, for each worker: what the number of workers follows.
 tell_load() {
-  metrics=$(curl -sf -m 5 "$BEAMOPS_METRICS") || return 0
+  metrics=$(for address in $(docker node ls -q | xargs docker node inspect --format '{{.Status.Addr}}'); do
+    curl -sf -m 5 "http://$address$BEAMOPS_METRICS" && break
+  done)
+  [ -n "$metrics" ] || return 0
   ready=$(echo "$metrics" | awk '/^beamops_work_items\{.*status="ready"/ {sum += $NF} END {print sum + 0}')
   workers=$(docker node ls --filter role=worker --format '{{.Status}}' | grep -c Ready)
   aws cloudwatch put-metric-data --namespace BEAMOps --metric-name ReadyWorkPerWorker \
@@ -168,6 +206,7 @@ rotate() {
 
 keep() {
   [ "$(state)" = active ] || join
+  pull
   is_manager || return 0
   # A manager without its quorum lists nothing: it does not keep a dead swarm's lease alive.
   docker node ls >/dev/null 2>&1 || return 1
@@ -180,6 +219,7 @@ keep() {
   fi
   rotate
   publish
+  label
   tell_load
   tidy
 }
@@ -187,10 +227,12 @@ keep() {
 install() {
   command -v docker >/dev/null || dnf install -y -q docker
   systemctl enable --now docker
+  # Whoever comes through Session Manager asks the engine as this user.
+  usermod -aG docker ec2-user
   cat >/usr/local/sbin/beamops-node <<EOF
 #!/bin/sh
 export BEAMOPS_ROLE=$BEAMOPS_ROLE BEAMOPS_STACK=$BEAMOPS_STACK BEAMOPS_KEY=$BEAMOPS_KEY
-export BEAMOPS_METRICS=$BEAMOPS_METRICS
+export BEAMOPS_METRICS=$BEAMOPS_METRICS BEAMOPS_MANAGERS=$BEAMOPS_MANAGERS
 export AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 $(cat "$0")
 EOF

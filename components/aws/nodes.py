@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from coordinator import contract
 
 from components.aws.autoscaling import NAMESPACE
+from components.aws.containers import CACHE
 from components.aws.policies import allow
 from components.aws.roles import make_role
 from components.chapter import AwsChapter
@@ -29,6 +30,7 @@ class NodesArgs:
     account: str
     region: str
     proxy_port: int
+    managers: int
     key: pulumi.Input[str]
 
 
@@ -74,7 +76,9 @@ class Nodes(AwsChapter):
                 f"export BEAMOPS_ROLE={role}",
                 f"export BEAMOPS_STACK={self.names.stack}",
                 f"export BEAMOPS_KEY=alias/{self.names.stack}",
-                f"export BEAMOPS_METRICS=http://127.0.0.1:{self._args.proxy_port}{contract.METRICS_PATH}",
+                f"export BEAMOPS_METRICS=:{self._args.proxy_port}{contract.METRICS_PATH}",
+                # A group of managers keeps to managing: nothing that a service does can cost the swarm its quorum.
+                f"export BEAMOPS_MANAGERS={'drain' if self._args.managers > 1 else 'active'}",
                 f"export AWS_DEFAULT_REGION={self._args.region}",
             ]
         )
@@ -109,15 +113,18 @@ class Nodes(AwsChapter):
 def node_policy(role: Role, names: Names, account: str, region: str, *, lease: str, key: str) -> dict[str, Any]:
     """What a node may do: read its own kind's token; a manager also writes tokens, holds the lease, ends workers."""
     tokens = f"arn:aws:ssm:{region}:{account}:parameter/{names.stack}/swarm"
+    images = f"arn:aws:ecr:{region}:{account}:repository/{names.stack}"
     groups = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{names.stack}-*"
     tagging, metric = "ec2:CreateTags", "cloudwatch:PutMetricData"
     own = {"StringEquals": {"aws:ResourceTag/beamops:stack": names.stack}}
     permissions: dict[str, list[str]] = {
-        "ssm:GetParameter": [f"{tokens}/{role}-token", f"{tokens}/managers"],
+        "ssm:GetParameter": [f"{tokens}/{role}-token", f"{tokens}/managers", f"{tokens}/images"],
         "kms:Decrypt": [key],
         tagging: [f"arn:aws:ec2:{region}:{account}:instance/*"],
         "ecr:GetAuthorizationToken": ["*"],
-        "ecr:BatchGetImage ecr:GetDownloadUrlForLayer": [f"arn:aws:ecr:{region}:{account}:repository/{names.stack}/*"],
+        "ecr:BatchGetImage ecr:GetDownloadUrlForLayer": [f"{images}/*"],
+        # What is pulled through the cache for the first time is put there by whoever pulls it.
+        "ecr:BatchImportUpstreamImage ecr:CreateRepository": [f"{images}/{CACHE}/*"],
     }
     if role == "manager":
         permissions |= {

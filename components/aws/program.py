@@ -5,15 +5,21 @@ from typing import Any, Final
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_docker as docker
 
 from components.aws.autoscaling import Autoscaling, AutoscalingArgs
 from components.aws.containers import Containers, ContainersArgs
+from components.aws.database import read_authorities
 from components.aws.network import Network, NetworkArgs
 from components.aws.nodes import Nodes, NodesArgs
 from components.aws.pipeline import Pipeline, PipelineArgs
 from components.aws.plan import Plan, PlanArgs, default_tags
 from components.aws.production import Production, ProductionArgs
+from components.aws.release import Release, ReleaseArgs
 from components.aws.secrets import Secrets, SecretsArgs
+from components.aws.session import session_host, ssh_options
+from components.containers import Containers as LocalContainers
+from components.distribution import ServerDatabase
 from components.naming import Names
 from components.settings import Environment, Settings
 
@@ -28,9 +34,12 @@ class Cloud:
     """What the services need of what AWS has."""
 
     url: pulumi.Output[str]
-    repository: pulumi.Output[str]
+    repositories: dict[str, aws.ecr.Repository]
+    groups: list[pulumi.Resource]
+    """Of machines: managers and workers."""
     database: pulumi.Output[str]
     database_password: pulumi.Output[str]
+    on_aws: pulumi.ResourceOptions
 
 
 def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, endpoint: str | None) -> Cloud:
@@ -53,10 +62,13 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     network = Network(names, NetworkArgs(settings.network, settings.distribution.proxy.port), on_aws)
     secrets = Secrets(names, SecretsArgs(settings.secrets, account, region, protected), on_aws)
     # moto has no pull-through cache; what runs with it pulls nothing from AWS.
-    containers = Containers(names, ContainersArgs(secrets.key.arn, cache=endpoint is None), on_aws)
+    containers = Containers(
+        names, ContainersArgs(secrets.key.arn, settings.containers.source, cache=endpoint is None), on_aws
+    )
     if settings.pipeline.repository is not None:
         Pipeline(names, PipelineArgs(settings.pipeline, account, region), on_aws)
-    nodes = Nodes(names, NodesArgs(account, region, settings.distribution.proxy.port, secrets.key.arn), on_aws)
+    proxy_port, managers = settings.distribution.proxy.port, settings.production.managers
+    nodes = Nodes(names, NodesArgs(account, region, proxy_port, managers, secrets.key.arn), on_aws)
     production = Production(
         names,
         ProductionArgs(
@@ -78,9 +90,44 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     host = settings.production.domain or production.balancer.dns_name
     return Cloud(
         url=pulumi.Output.concat("https://", host),
-        repository=containers.coordinator.repository_url,
+        repositories=containers.repositories,
+        groups=[production.managers, production.workers],
         database=production.database.address,
         database_password=secrets.database_password,
+        on_aws=on_aws,
+    )
+
+
+def release(
+    names: Names,
+    settings: Settings,
+    cloud: Cloud,
+    engine: str,
+    containers: LocalContainers,
+    random: pulumi.ProviderResource,
+) -> Release:
+    """Bring the images that the engine here has to the machines, and give what services there stand on."""
+    production = settings.production
+    host = session_host(names.stack, settings.network.region)
+    swarm = docker.Provider("swarm", host=host, ssh_opts=ssh_options())
+    return Release(
+        names,
+        ReleaseArgs(
+            engine,
+            host,
+            pulumi.ResourceOptions(providers=[swarm, random]),
+            settings.network.region,
+            settings.containers.source,
+            containers,
+            cloud.repositories,
+            production.managers,
+            settings.autoscaling.minimum,
+            settings.autoscaling.warm_up_seconds,
+            cloud.groups,
+            ServerDatabase(cloud.database, read_authorities(production.database, settings.network.region)),
+            settings.network.encrypted_overlays,
+        ),
+        cloud.on_aws,
     )
 
 

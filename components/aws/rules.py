@@ -35,6 +35,7 @@ def make_rules(proxy_port: int) -> tuple[Rule, ...]:
         Rule("https", None, "load-balancer", HTTPS, "HTTPS from anywhere"),
         Rule("http", None, "load-balancer", HTTP, "HTTP from anywhere: redirected"),
         Rule("proxy", "load-balancer", "nodes", proxy_port, "the load balancer to the proxy"),
+        Rule("metrics", "nodes", "nodes", proxy_port, "the leading manager to the proxy: how much work is ready"),
         Rule("swarm-management", "nodes", "nodes", 2377, "swarm: management"),
         Rule("swarm-gossip-tcp", "nodes", "nodes", 7946, "swarm: who is there"),
         Rule("swarm-gossip-udp", "nodes", "nodes", 7946, "swarm: who is there", "udp"),

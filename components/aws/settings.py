@@ -88,6 +88,9 @@ class DatabaseServerSettings(Model):
     )
     multi_zone: bool = Field(default=False, description="A standby in another zone; prod must have it.")
     deletion_protection: bool = Field(default=False, description="Refuse to be deleted; prod must have it.")
+    authorities: str | None = Field(
+        None, description="File with the certificates of RDS's authorities (PEM); fetched from AWS when not given."
+    )
     backup_days: int = Field(7, ge=1, le=35, description="How long backups are kept; at least 7 in prod.")
 
 

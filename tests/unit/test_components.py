@@ -15,7 +15,7 @@ from components.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "p" * 40
-ENGINE = Engine("unix:///nowhere.sock", "20.10", 2**34, "inactive", manager=False, free_disk_bytes=None)
+ENGINE = Engine("unix:///nowhere.sock", "20.10", "x86_64", 2**34, "inactive", manager=False, free_disk_bytes=None)
 SERVICES = ("database", "coordinator", "proxy")
 
 

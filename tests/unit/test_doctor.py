@@ -7,7 +7,8 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from cli.console import StopError
-from cli.doctor import Finding, count_joined, explain, judge_backups, judge_certificate, report
+from cli.doctor import Finding, count_joined, judge_backups, judge_certificate, report
+from components.aws.account import explain
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -17,7 +17,13 @@ from components.engine import EngineError, check_port, inspect_engine
 def engine_that_says(**swarm: Any) -> Iterator[str]:
     answers = {
         "/version": {"ApiVersion": "1.41"},
-        "/info": {"ServerVersion": "20.10", "MemTotal": 1, "DockerRootDir": "/", "Swarm": swarm},
+        "/info": {
+            "ServerVersion": "20.10",
+            "Architecture": "x86_64",
+            "MemTotal": 1,
+            "DockerRootDir": "/",
+            "Swarm": swarm,
+        },
     }
 
     class Engine(BaseHTTPRequestHandler):

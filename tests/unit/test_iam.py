@@ -22,7 +22,14 @@ RESOURCE_STAR = "RESOURCE_STAR"
 
 def is_newer(finding: Any) -> bool:
     """Whether the linter's list of actions is only older than the other one."""
+    if finding.issue == "RESOURCE_MISMATCH":
+        return all(takes_repository(one["action"]) for one in finding.detail)
     return finding.issue == "UNKNOWN_ACTION" and bool(get_action_data(*finding.detail.split()[-1].split(":")))
+
+
+def takes_repository(action: str) -> bool:
+    found: Any = get_action_data(*action.split(":"))
+    return any("repository" in one["resource_arn_format"] for kind in found.values() for one in kind)
 
 
 def documents(seen: Seen) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from components.engine import Engine
 from components.plan import MIB, PlanArgs, check_budget, memory_needed
 from components.settings import CoordinatorSettings, DistributionSettings, PlanSettings, SettingsError
 
-ENGINE = Engine("unix:///x", "20.10", 8192 * MIB, "inactive", manager=False, free_disk_bytes=10_000 * MIB)
+ENGINE = Engine("unix:///x", "20.10", "x86_64", 8192 * MIB, "inactive", manager=False, free_disk_bytes=10_000 * MIB)
 ARGS = PlanArgs(PlanSettings(), DistributionSettings(), ENGINE)
 
 

@@ -312,6 +312,12 @@ CASES = {
         ("secretsmanager", "describe_secret", {"SecretId": "t"}, "Description"),
         "after",
     ),
+    "aws:ssm/parameter:Parameter": Case(
+        lambda _: {"name": "/t/images", "type": "String", "value": "before"},
+        lambda _: {"value": "after"},
+        ("ssm", "get_parameter", {"Name": "$id"}, "Parameter.Value"),
+        "after",
+    ),
     "aws:secretsmanager/secretVersion:SecretVersion": Case(
         lambda ids: {"secretId": ids["secret"], "secretString": "s"},
         sees=("secretsmanager", "get_secret_value", {"SecretId": "secret"}, "SecretString"),

@@ -3,7 +3,7 @@
 from components.proxy import SLOTS, ProxyConfig, render_proxy
 from components.settings import CoordinatorSettings
 
-RENDERED = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz"))
+RENDERED = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics"))
 
 
 def section(name: str) -> str:

@@ -98,13 +98,6 @@ def test_a_stack_is_named_after_its_environment() -> None:
         read_environment("production", emulated=True)
 
 
-@pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_what_goes_to_aws_is_tried_on_an_emulated_one_alone(stack: str) -> None:
-    assert read_environment(stack, emulated=True).value == stack
-    with pytest.raises(SettingsError, match=f"make up STACK={stack} AWS=emulated"):
-        read_environment(stack, emulated=False)
-
-
 def test_dev_has_nothing_to_emulate() -> None:
     with pytest.raises(SettingsError, match="leave AWS=emulated out"):
         read_environment("dev", emulated=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from typing import Any, Final, NoReturn
 
+import boto3
 import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
 from google.rpc import status_pb2
@@ -79,6 +80,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Take region, endpoints and default tags; what is not on loopback is refused."""
         settings = {name: _parsed(value) for name, value in _plain(request.args).items()}
         endpoints = {name: url for group in settings.get("endpoints") or () for name, url in group.items() if url}
+        if not endpoints and (everywhere := os.environ.get("AWS_ENDPOINT_URL")):
+            # What all of AWS's SDKs read, the official plugin's among them.
+            endpoints = dict.fromkeys(boto3.Session().get_available_services(), everywhere)
         self._default_tags = (settings.get("defaultTags") or {}).get("tags") or {}
         try:
             self._api = Api(settings.get("region") or "us-east-1", endpoints)

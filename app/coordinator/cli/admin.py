@@ -1,6 +1,7 @@
 """`coordinator admin …`: tokens, made and revoked where the store can be reached; no token is needed for it."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from coordinator.store import Transaction
 group = typer.Typer(no_args_is_help=True, help="Tokens, alerts, settings, webhooks, metrics, the API's description.")
 webhook = typer.Typer(no_args_is_help=True, help="Who is told of events: signed, tried again, given up in the end.")
 group.add_typer(webhook, name="webhook")
+_REGISTERED = re.compile(r"([0-9a-f]{32}):([0-9a-f]{64})")
 _Webhook = Annotated[str, typer.Argument(help="A webhook's id.")]
 
 
@@ -23,6 +25,9 @@ def create_token(
     name: Annotated[str, typer.Argument(help="What the token is for.")],
     role: Annotated[Role, typer.Option(help="What it may do.")],
     agent: Annotated[str | None, typer.Option(help="The one agent that an agent's token speaks for.")] = None,
+    register: Annotated[
+        str | None, typer.Option(help="Of a token made elsewhere: its id and its secret's SHA-256, ID:DIGEST.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a token and print it; it cannot be read again."""
@@ -30,6 +35,13 @@ def create_token(
 
     if (role is Role.AGENT) != (agent is not None):
         stop("--agent goes with --role agent, and only with it", 2)
+    if register is not None:
+        given = _REGISTERED.fullmatch(register)
+        if given is None:
+            stop("--register takes ID:DIGEST, 32 and 64 hexadecimal digits", 2)
+        _on_store(lambda transaction: access.register_token(transaction, given[1], given[2], name, role, agent))
+        confirm("registered", given[1], as_json)
+        return
     token = _on_store(lambda transaction: access.create_token(transaction, name, role, agent))
     if as_json:
         print_json({"token": token})

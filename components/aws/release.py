@@ -1,0 +1,108 @@
+"""Chapter 9 on AWS, Release: the images by digest, and nodes that are ready for them, before any service is made."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_aws as aws
+
+from components import catalogue
+from components.aws.containers import CACHE
+from components.aws.machines import CarryingOverlay, PushedImage, ReadyNodes
+from components.catalogue import Image
+from components.chapter import AwsChapter
+from components.containers import Containers, Source, built_reference, coordinator_reference
+from components.distribution import Images, ServerDatabase
+from components.naming import Names
+
+_JOIN_SECONDS: Final = 600
+"""Until a machine that has just been made has installed what it needs, and joined."""
+
+
+@dataclass(frozen=True)
+class ReleaseArgs:
+    """What is released, from where, to which machines."""
+
+    engine: str
+    """The engine here, which has the images."""
+    host: str
+    """The engine of a manager there."""
+    on_swarm: pulumi.ResourceOptions
+    region: str
+    source: Source
+    containers: Containers
+    repositories: dict[str, aws.ecr.Repository]
+    managers: int
+    workers: int
+    warm_up_seconds: int
+    groups: list[pulumi.Resource]
+    database: ServerDatabase
+    encrypted: bool
+
+
+class Release(AwsChapter):
+    """What services stand on: images that every node has, and the id of the nodes' swarm, whose networks carry."""
+
+    number = 9
+
+    def __init__(self, names: Names, args: ReleaseArgs, options: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(names, options)
+        self._args = args
+        coordinator = self._push(
+            "coordinator", args.containers.coordinator, coordinator_reference(args.source).rpartition(":")[2]
+        )
+        proxy = self._third_party(catalogue.PROXY, args.containers.proxy)
+        self.host, self.on_swarm, self.database = args.host, args.on_swarm, args.database
+        self.images = Images(coordinator, proxy)
+        images = pulumi.Output.all(coordinator, proxy).apply(lambda found: " ".join(sorted(found)))
+        told = aws.ssm.Parameter(
+            "images",
+            aws.ssm.ParameterArgs(
+                name=f"/{names.stack}/swarm/images",
+                type="String",
+                value=images,
+                tags=self.tags("images"),
+            ),
+            self.options(),
+        )
+        nodes = ReadyNodes(
+            "nodes",
+            host=args.host,
+            stack=names.stack,
+            region=args.region,
+            managers=args.managers,
+            workers=args.workers,
+            images=told.value,
+            seconds=2 * args.warm_up_seconds + _JOIN_SECONDS,
+            opts=self.options(depends_on=args.groups),
+        )
+        overlay = CarryingOverlay(
+            "overlay",
+            host=args.host,
+            stack=names.stack,
+            swarm=nodes.id,
+            image=coordinator,
+            encrypted=args.encrypted,
+            opts=self.options(),
+        )
+        self.swarm = overlay.id
+        self.register_outputs({"coordinator": coordinator, "proxy": proxy, "swarm": self.swarm})
+
+    def _third_party(self, image: Image, local: pulumi.Input[str]) -> pulumi.Output[str]:
+        if self._args.source == "build":
+            return self._push(image.name, local, built_reference(image).rpartition(":")[2])
+        name, _, digest = image.pull.partition("@")
+        registry = self._args.repositories["coordinator"].repository_url.apply(lambda url: url.partition("/")[0])
+        path = f"{self.names.stack}/{CACHE}/docker/library/{name.partition(':')[0]}@{digest}"
+        return pulumi.Output.concat(registry, "/", path)
+
+    def _push(self, name: str, image: pulumi.Input[str], tag: str) -> pulumi.Output[str]:
+        return PushedImage(
+            name,
+            host=self._args.engine,
+            image=image,
+            repository=self._args.repositories[name].repository_url,
+            tag=tag,
+            region=self._args.region,
+            opts=self.options(),
+        ).reference

@@ -1,0 +1,86 @@
+"""What a machine has beside its engine: an SSH server, and a way to the registry. Run in its own network namespace.
+
+    python -m tests.machine <address> <public key> <the engine's socket> <registry: host:port>
+
+SSH takes the key that the file holds at the time, runs commands with the machine's engine, and forwards its socket. The
+registry is on the machine's own loopback, as it is for the engine that pushes.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from components.aws.session import USER
+
+
+class Server(asyncssh.SSHServer):
+    def __init__(self, key: Path, engine: str) -> None:
+        self._key, self._engine = key, engine
+
+    def begin_auth(self, username: str) -> bool:
+        assert username == USER, username
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return username == USER and key.public_data == asyncssh.read_public_key(self._key).public_data
+
+    async def unix_connection_requested(self, dest_path: str) -> Any:
+        assert dest_path == "/var/run/docker.sock", dest_path
+        return await self._connection.forward_unix_connection(self._engine)
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+async def forward(host: str, port: int) -> asyncio.Server:
+    """Serve a port of loopback with what answers there."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beyond, back = await asyncio.open_connection(host, port)
+        await asyncio.gather(pump(reader, back), pump(beyond, writer))
+
+    return await asyncio.start_server(serve, "127.0.0.1", port)
+
+
+async def main(address: str, key: Path, engine: str, registry: str) -> None:
+    async def run(process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        assert process.command is not None
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_shell(
+            process.command,
+            stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "DOCKER_HOST": f"unix://{engine}"},
+        )  # fmt: skip
+        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+        process.exit(await child.wait())
+
+    host, _, port = registry.partition(":")
+    registry_way = await forward(host, int(port))
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    server = await asyncssh.listen(
+        address, 22, server_host_keys=[host_key], process_factory=run, encoding=None,
+        server_factory=lambda: Server(key, engine),
+    )  # fmt: skip
+    async with registry_way, server:
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]))

@@ -1,0 +1,326 @@
+"""An AWS account on this machine that has machines: five nodes on a bridge, and what AWS has around them.
+
+moto answers for AWS. What it only notes down is here for real: machines are engines in network namespaces that run
+the node's own script; ECR is a registry, which moto is told to name; RDS is PostgreSQL with TLS; Session Manager is a
+script in its plugin's place that connects with the machine. A name server leads RDS's names to the bridge alone.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import docker
+import httpx
+
+from cli.commands import install
+from cli.places import cache_folder
+from components import catalogue
+from components.aws.session import ensure_key
+from components.containers import ROOT, base_reference, built_reference
+from tests.nodes import HOST, Node, Nodes, run
+from tests.servers import free_port
+
+REGION = "eu-central-1"
+SCRIPT = ROOT / "components" / "aws" / "node.sh"
+MANAGERS, WORKERS = 3, 2
+_SUBJECTS = f"DNS:*.aaaaaaaaaa.{REGION}.rds.amazonaws.com"
+_MOTO = """
+import json, sys
+import moto.ecr.models as ecr
+from moto.server import main
+from moto.ssm.responses import SimpleSystemManagerResponse as Ssm
+Ssm.start_session = lambda _: json.dumps({{"SessionId": "s", "TokenValue": "t", "StreamUrl": "wss://nowhere"}})
+made = ecr.Repository.__init__
+def make(self, *given, **named):
+    made(self, *given, **named)
+    self.uri = "127.0.0.1:{registry}/" + self.name
+ecr.Repository.__init__ = make
+main(sys.argv[1:])
+"""
+"""moto's server, whose repositories are in the registry that is there, and which lets sessions start."""
+_PLUGIN = """#!{python} -P
+# What the AWS CLI hands a session to: here a connection with the machine's address on the test's own bridge.
+import json, os, pathlib, socket, sys, threading
+if sys.argv[1:] == ["--version"]:
+    sys.exit(print("1.2.707.0"))
+target = json.loads(sys.argv[5])["Target"]
+address = pathlib.Path("{folder}/machines", target).read_text().split()[0]
+beyond = socket.create_connection((address, 22))
+def send():
+    while data := os.read(0, 65536):
+        beyond.sendall(data)
+    beyond.shutdown(socket.SHUT_WR)
+threading.Thread(target=send, daemon=True).start()
+while data := beyond.recv(65536):
+    while data:
+        data = data[os.write(1, data):]
+"""
+
+
+def pump(one: socket.socket, other: socket.socket) -> None:
+    try:
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+    except OSError:
+        for side in (one, other):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+
+
+def forward(server: socket.socket, target: tuple[str, int]) -> None:
+    """Pass on every connection, until the server is shut down."""
+
+    def serve(client: socket.socket) -> None:
+        with client, socket.create_connection(target) as beyond:
+            back = threading.Thread(target=pump, args=(beyond, client), daemon=True)
+            back.start()
+            pump(client, beyond)
+            back.join()
+
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+
+@contextmanager
+def forwarding(port: int) -> Iterator[None]:
+    """A port of the bridge that leads to the same one of loopback."""
+    with socket.create_server((HOST, port)) as server:
+        thread = threading.Thread(target=forward, args=(server, ("127.0.0.1", port)), daemon=True)
+        thread.start()
+        yield
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@contextmanager
+def process(*command: str, log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("ab") as said:
+        begun = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **variables},
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield begun
+    finally:
+        if begun.poll() is None:
+            os.killpg(begun.pid, signal.SIGTERM)
+        begun.wait(30)
+
+
+def make_certificates(folder: Path) -> None:
+    """An authority of the test's own, and a certificate of it for what has names of AWS."""
+    authority = ["-subj", "/CN=Test authority", "-addext", "basicConstraints=critical,CA:TRUE"]
+    new = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    run(*new, *authority, "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem")
+    signed = ["-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key", "-addext", f"subjectAltName={_SUBJECTS}"]
+    run(*new, "-subj", "/CN=server", *signed, "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.pem")
+    os.chown(folder / "server.key", 999, 999)
+
+
+def find_registry() -> Path:
+    """Debian's registry, unpacked and not installed: installing would start it."""
+    folder = cache_folder() / "docker-registry"
+    if not folder.exists():
+        scratch = folder.with_name(f"part-{os.getpid()}-docker-registry")
+        scratch.mkdir()
+        subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
+        subprocess.run(["apt-get", "download", "docker-registry"], check=True, capture_output=True, cwd=scratch)
+        run("dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch))
+        scratch.rename(folder)
+    return folder / "usr" / "bin" / "docker-registry"
+
+
+@dataclass
+class Site:
+    """The account and its machines."""
+
+    folder: Path
+    endpoint: str
+    """Of the AWS API, for this machine; `inside` is for the nodes."""
+    inside: str
+    registry: int
+    nodes: Nodes
+    engine: docker.DockerClient
+    stop: ExitStack
+    name: str = field(default_factory=lambda: f"t{secrets.token_hex(3)}")
+
+    @property
+    def stack(self) -> str:
+        return f"{self.name}-staging"
+
+    @property
+    def workers(self) -> list[Node]:
+        return self.nodes.nodes[MANAGERS:]
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of whoever deploys: signed in at the account, with the AWS CLI and its plugin."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "XDG_DATA_HOME": str(self.folder),
+            "BEAMOPS_STACK_FILE": str(self.folder / "Pulumi.staging.yaml"),
+            "BEAMOPS_IMAGES": "build",
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def run_machines(self, said: "subprocess.Popen[Any]") -> None:
+        """Do what AWS does meanwhile: start a machine for each that a group wants, and the database."""
+        started: set[str] = set()
+        database = False
+        while said.poll() is None and (len(started) < MANAGERS + WORKERS or not database):
+            for group in self.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]:
+                role = "manager" if group["AutoScalingGroupName"].endswith("-managers") else "worker"
+                for instance in group["Instances"]:
+                    if instance["InstanceId"] not in started:
+                        started.add(instance["InstanceId"])
+                        self._start_machine(instance["InstanceId"], role)
+            if not database and self.client("rds").describe_db_instances()["DBInstances"]:
+                database = True
+                self._start_database()
+            time.sleep(0.5)
+
+    def _start_machine(self, instance: str, role: str) -> None:
+        taken = len(list((self.folder / "machines").iterdir()))
+        count = sum(file.read_text().endswith(f"{role}\n") for file in (self.folder / "machines").iterdir())
+        node = self.nodes.nodes[count + (0 if role == "manager" else MANAGERS)]
+        (self.folder / "machines" / instance).write_text(f"{node.address}\n{role}\n")
+        tags = {"beamops:stack": self.stack, "beamops:role": role}
+        self.client("ec2").create_tags(
+            Resources=[instance], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+        )
+        assert taken < MANAGERS + WORKERS
+        variables = {
+            "AWS_ENDPOINT_URL": self.inside,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_PAGER": "",
+            "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "DOCKER_HOST": node.engine,
+            "BEAMOPS_ROLE": role,
+            "BEAMOPS_STACK": self.stack,
+            "BEAMOPS_KEY": f"alias/{self.stack}",
+            "BEAMOPS_METRICS": ":4000/metrics",
+            "BEAMOPS_MANAGERS": "drain",
+            "BEAMOPS_INSTANCE": instance,
+            "BEAMOPS_ADDRESS": node.address,
+            "BEAMOPS_KEEP_SECONDS": "2",
+        }
+        script = f"sh {SCRIPT} join && exec sh {SCRIPT} run"
+        inside = ["nsenter", f"--net=/run/netns/{node.name}"]
+        log = self.folder / f"node-{node.number}.log"
+        self.stop.enter_context(process(*inside, "sh", "-c", script, log=log, **variables))
+        key, engine = Path("~/.ssh/beamops/key.pub").expanduser(), node.engine.removeprefix("unix://")
+        beside = [sys.executable, "-m", "tests.machine", node.address, str(key), engine, f"{HOST}:{self.registry}"]
+        self.stop.enter_context(process(*inside, *beside, log=self.folder / f"machine-{node.number}.log"))
+
+    def note_images(self) -> None:
+        """Let moto know what the registry has been given."""
+        ecr, kind = self.client("ecr"), "application/vnd.docker.distribution.manifest.v2+json"
+        for repository in ecr.describe_repositories()["repositories"]:
+            base = f"http://127.0.0.1:{self.registry}/v2/{repository['repositoryName']}"
+            for tag in httpx.get(f"{base}/tags/list").json().get("tags") or []:
+                manifest = httpx.get(f"{base}/manifests/{tag}", headers={"Accept": kind})
+                with suppress(ecr.exceptions.ImageAlreadyExistsException):
+                    ecr.put_image(
+                        repositoryName=repository["repositoryName"], imageManifest=manifest.text, imageTag=tag,
+                        imageDigest=manifest.headers["docker-content-digest"],
+                    )  # fmt: skip
+
+    def _start_database(self) -> None:
+        secret = self.client("secretsmanager").get_secret_value(SecretId=f"{self.stack}/database")
+        password = self.folder / "password"
+        password.write_text(json.loads(secret["SecretString"])["password"])
+        tls = "-c ssl=on -c ssl_cert_file=/certificates/server.pem -c ssl_key_file=/certificates/server.key"
+        start = self.folder / "start.sh"
+        start.write_text(f"{(ROOT / 'images' / 'postgresql' / 'start.sh').read_text().rstrip()} {tls}\n")
+        container = self.engine.containers.run(
+            built_reference(catalogue.POSTGRESQL),
+            ["/bin/sh", "/start.sh", "64MB"],
+            detach=True,
+            user=catalogue.POSTGRESQL.user,
+            tmpfs={"/var/lib/postgresql/data": "uid=999,gid=999,mode=0700"},
+            volumes={
+                str(password): {"bind": "/run/secrets/database_password", "mode": "ro"},
+                str(start): {"bind": "/start.sh", "mode": "ro"},
+                str(self.folder / "certificates"): {"bind": "/certificates", "mode": "ro"},
+            },
+            ports={"5432/tcp": (HOST, 5432)},
+        )
+        self.stop.callback(lambda: container.remove(force=True, v=True))
+
+
+@contextmanager
+def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
+    """Everything but what the stack makes."""
+    install("dnsmasq-base")
+    ensure_key()
+    for part in ("bin", "certificates", "machines", "registry"):
+        (folder / part).mkdir(parents=True)
+    make_certificates(folder / "certificates")
+    moto, registry = free_port(), free_port()
+    plugin = folder / "bin" / "session-manager-plugin"
+    plugin.write_text(_PLUGIN.format(python=sys.executable, folder=folder))
+    plugin.chmod(0o755)
+    storage, http = {"filesystem": {"rootdirectory": str(folder / "registry")}}, {"addr": f"127.0.0.1:{registry}"}
+    (folder / "registry.yml").write_text(json.dumps({"version": 0.1, "storage": storage, "http": http}))
+    for image in (catalogue.PROXY, catalogue.POSTGRESQL):
+        path, base = str(ROOT / "images" / image.name), {"BASE": base_reference()}
+        engine.images.build(path=path, tag=built_reference(image), buildargs=base, rm=True)
+    with ExitStack() as stop:
+        # The bridge is there before what listens on it, and the engines after the name server that they ask.
+        nodes = Nodes(folder / "n", count=MANAGERS + WORKERS)
+        stop.enter_context(nodes.bridge())
+        for port in (moto, registry):
+            stop.enter_context(forwarding(port))
+        stop.enter_context(
+            process(
+                sys.executable, "-c", _MOTO.format(registry=registry), "-H", "127.0.0.1", "-p", str(moto),
+                log=folder / "moto.log", MOTO_IAM_LOAD_MANAGED_POLICIES="true", MOTO_ACM_VALIDATION_WAIT="1",
+            )
+        )  # fmt: skip
+        stop.enter_context(
+            process(str(find_registry()), "serve", str(folder / "registry.yml"), log=folder / "registry.log")
+        )
+        names = [f"--address=/rds.amazonaws.com/{HOST}", "--address=/#/"]
+        here = ["--keep-in-foreground", "--no-resolv", "--no-hosts", "--bind-interfaces", f"--listen-address={HOST}"]
+        stop.enter_context(process("dnsmasq", *here, "--conf-file=/dev/null", *names, log=folder / "names.log"))
+        nodes.make()
+        site = Site(folder, f"http://127.0.0.1:{moto}", f"http://{HOST}:{moto}", registry, nodes, engine, stop)
+        site.client("route53").create_hosted_zone(Name="example.com", CallerReference="test")
+        yield site
