@@ -105,7 +105,8 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
             if spec.port
             else [],
         ),
-        converge_config=docker.ServiceConvergeConfigArgs(delay="1s", timeout="2m"),
+        # The provider takes none for one on every node, whose number it does not know.
+        converge_config=None if spec.replicas is None else docker.ServiceConvergeConfigArgs(delay="1s", timeout="2m"),
     )
 
 

@@ -38,12 +38,19 @@ def migrate(settings: Settings) -> None:
 
 
 async def _migrate(settings: Settings) -> None:
+    import asyncpg  # noqa: PLC0415
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
-    scheme, _, rest = settings.database_dsn().partition("://")
-    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}[scheme]
-    engine = create_async_engine(f"{driver}://{rest}", poolclass=NullPool)
+    if settings.sqlite_path is not None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{settings.sqlite_path}", poolclass=NullPool)
+    else:
+        # asyncpg reads the address itself: SQLAlchemy knows none of its parameters, such as sslmode.
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: asyncpg.connect(settings.database_dsn()),
+            poolclass=NullPool,
+        )
     async with engine.connect() as connection:
         await connection.run_sync(_upgrade)
 

@@ -60,7 +60,7 @@ class Release(AwsChapter):
             aws.ssm.ParameterArgs(
                 name=f"/{names.stack}/swarm/images",
                 type="String",
-                value=images,
+                insecure_value=images,
                 tags=self.tags("images"),
             ),
             self.options(),
@@ -72,9 +72,9 @@ class Release(AwsChapter):
             region=args.region,
             managers=args.managers,
             workers=args.workers,
-            images=told.value,
+            images=images,
             seconds=2 * args.warm_up_seconds + _JOIN_SECONDS,
-            opts=self.options(depends_on=args.groups),
+            opts=self.options(depends_on=[told, *args.groups]),
         )
         overlay = CarryingOverlay(
             "overlay",

@@ -4,6 +4,7 @@ What stands in for AWS is in tests/site.py; the program, the engine, the swarm, 
 """
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -18,8 +19,11 @@ import pytest
 import yaml
 
 from cli.toolchain import Toolchain
+from components.aws.machines import check_overlay
 from components.containers import ROOT, Source
-from tests.site import MANAGERS, WORKERS, Site, make_site
+from components.engine import EngineError
+from tests.servers import wait_until_ready
+from tests.site import MANAGERS, REGION, WORKERS, Site, make_site
 
 WHY = "this machine's kernel lacks the cipher"
 COMMAND = """
@@ -48,7 +52,7 @@ def site(
             for network in ("app", "data", "edge")
         ]
         given: dict[str, dict[str, Any]] = {
-            "plan": {"name": site.name},
+            "plan": {"name": site.name, "monthly_budget_usd": 2000},
             "network": {"encrypted_overlays": False},
             "production": {
                 "domain": "work.example.com",
@@ -81,10 +85,65 @@ def call(site: Site, *arguments: str) -> str:
     return said
 
 
-def test_services_go_to_machines_of_the_account(site: Site) -> None:
+@pytest.fixture(scope="module")
+def token(site: Site) -> str:
     call(site, "up")
-    token = call(site, "token", "ada", "agent").strip()
+    return call(site, "token", "ada", "agent").strip()
+
+
+def test_services_go_to_machines_of_the_account(site: Site, token: str) -> None:
     for node in site.workers:
         url = f"http://{node.address}:4000"
+        wait_until_ready(url, 60)
         assert httpx.get(f"{url}/v1/work").status_code == 401, "whoever has no token learns nothing"
         assert httpx.get(f"{url}/v1/work", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+        assert httpx.get(f"{url}/metrics").status_code == 200
+        behind = {"X-Forwarded-Proto": "https"}
+        assert httpx.get(f"{url}/metrics", headers=behind).status_code == 403, "the load balancer shows metrics to all"
+
+
+def test_managers_run_no_services_and_replicas_are_in_several_zones(site: Site, token: str) -> None:  # noqa: ARG001
+    with site.nodes.nodes[0].client() as client:
+        nodes = {node.id: node.attrs["Spec"] for node in client.nodes.list()}
+        drained = {spec["Labels"]["beamops.instance"] for spec in nodes.values() if spec["Availability"] == "drain"}
+        assert len(drained) == MANAGERS
+        services = {service.name.rpartition("-")[2]: service for service in client.services.list()}
+        assert set(services) == {"coordinator", "proxy"}, "PostgreSQL is RDS's"
+        running = {
+            name: [task["NodeID"] for task in service.tasks({"desired-state": "running"})]
+            for name, service in services.items()
+        }
+        assert len(set(running["proxy"])) == WORKERS, "one on every node that runs services"
+        zones = {nodes[node]["Labels"]["beamops.zone"] for node in running["coordinator"]}
+        assert zones == {f"{REGION}a", f"{REGION}b"}
+        image = services["coordinator"].attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+        assert f"127.0.0.1:{site.registry}/{site.stack}/coordinator@sha256:" in image
+
+
+def test_the_doctor_finds_the_nodes(site: Site, token: str) -> None:  # noqa: ARG001
+    said = call(site, "doctor")
+    for role, count in (("managers", MANAGERS), ("workers", WORKERS)):
+        assert f"✓ {role} {count} of {count} have joined" in " ".join(said.replace("│", " ").split()), said
+
+
+def test_an_overlay_network_that_does_not_carry_is_told_before_a_service_is_made(site: Site, token: str) -> None:  # noqa: ARG001
+    engine = site.nodes.nodes[0].engine
+    with site.nodes.nodes[0].client() as client:
+        coordinator = next(one for one in client.services.list() if one.name.endswith("-coordinator"))
+        image = coordinator.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+        check_overlay(engine, site.stack, image, encrypted=False)
+        # This machine's kernel lacks the cipher, and swarm says nothing of it.
+        with pytest.raises(EngineError, match="encrypted does not carry between the nodes; their kernel may lack"):
+            check_overlay(engine, site.stack, image, encrypted=True)
+        assert {one.name.rpartition("-")[2] for one in client.services.list()} == {"coordinator", "proxy"}
+        assert not client.networks.list(names=[f"{site.stack}-overlay-check"])
+
+
+def test_a_second_up_changes_nothing_and_down_leaves_nothing(site: Site, token: str) -> None:  # noqa: ARG001
+    said = call(site, "up")
+    assert "unchanged" in said and not re.search(r"\d (created|updated|replaced|deleted)", said), said
+    call(site, "down")
+    with site.nodes.nodes[0].client() as client:
+        assert client.services.list() == []
+        assert not client.networks.list(filters={"label": f"beamops.stack={site.stack}"})
+    assert site.client("rds").describe_db_instances()["DBInstances"] == []

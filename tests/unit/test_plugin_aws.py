@@ -313,8 +313,8 @@ CASES = {
         "after",
     ),
     "aws:ssm/parameter:Parameter": Case(
-        lambda _: {"name": "/t/images", "type": "String", "value": "before"},
-        lambda _: {"value": "after"},
+        lambda _: {"name": "/t/images", "type": "String", "insecureValue": "before"},
+        lambda _: {"insecureValue": "after"},
         ("ssm", "get_parameter", {"Name": "$id"}, "Parameter.Value"),
         "after",
     ),

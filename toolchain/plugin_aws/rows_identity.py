@@ -190,7 +190,7 @@ ROWS: Final = (
         "$name",
         Call("GetParameter", {"Name": "$id"}, "Parameter"),
         Call("DeleteParameter", {"Name": "$id"}),
-        {"name": Field(replace=True), "type": Field(required=True), "value": Field()},
+        {"name": Field(replace=True), "type": Field(required=True), "insecureValue": Field("Value")},
         update=Call("PutParameter", {"Name": "$id", "Overwrite": True}, whole=True),
         outputs={"arn": "ARN"},
         tags=Tags(

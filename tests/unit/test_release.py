@@ -1,0 +1,174 @@
+"""Staging on a real account against mocks: services for its machines, and nothing of them on the engine here."""
+
+import asyncio
+import hashlib
+import json
+import runpy
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from botocore.exceptions import NoCredentialsError
+
+from components import preflight
+from components.aws import account, program
+from components.aws.account import check_account
+from components.aws.machines import digest_images, find_lacking
+from components.aws.session import explain_session, is_session, session_host, ssh_options
+from components.aws.settings import ProductionSettings
+from components.engine import Engine, EngineError
+from tests.unit.test_aws import STAGING, Recorder, Seen
+
+ROOT = Path(__file__).parents[2]
+ENGINE = Engine("unix:///here.sock", "20.10", "x86_64", 2**34, "inactive", manager=False, free_disk_bytes=None)
+HOST = "ssh://ec2-user@beamops-staging.eu-central-1.session"
+
+
+class Machines(Recorder):
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        id_, outputs = super().new_resource(args)
+        if args.typ.endswith(":PushedImage"):
+            outputs["reference"] = f"registry/{args.name}@sha256:{'0' * 64}"
+        if args.typ == "aws:rds/instance:Instance":
+            outputs["address"] = "db.example"
+        return id_, outputs
+
+
+@pytest.fixture(scope="module")
+def staging() -> Iterator[Seen]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(preflight, "inspect_engine", lambda _: ENGINE)
+    patch.setattr(preflight, "_check_images", lambda *_: None)
+    patch.setattr(account, "check_account", lambda *_, **__: None)
+    patch.setattr(program, "read_authorities", lambda *_: "certificates")
+    patch.setattr(pulumi.runtime.config, "CONFIG", pulumi.runtime.config.CONFIG)
+    pulumi.runtime.set_all_config({**STAGING, "beamops:containers": json.dumps({"source": "build"})})
+    recorder = Machines()
+    asyncio.set_event_loop(loop := asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(recorder, project="beamops", stack="staging", preview=False)
+    pulumi.runtime.test(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)()
+    yield recorder.seen
+    loop.close()
+    pulumi.runtime.set_all_config({})
+    patch.undo()
+
+
+def of_type(seen: Seen, kind: str) -> dict[str, dict[str, Any]]:
+    return {args.name: args.inputs for args in seen if args.typ.endswith(f":{kind}") and "beamops:" not in args.typ}
+
+
+def test_nothing_runs_on_the_engine_here(staging: Seen) -> None:
+    assert not of_type(staging, "SingleNodeSwarm")
+    assert not of_type(staging, "NodeLabels")
+    assert set(of_type(staging, "Service")) == {"coordinator", "proxy"}, "PostgreSQL is RDS's"
+    assert set(of_type(staging, "RemoteImage")) == {"coordinator", "proxy"}
+    assert of_type(staging, "Job")["migration"]["host"] == HOST
+    (swarm,) = [args.inputs for args in staging if args.typ == "pulumi:providers:docker" and args.name == "swarm"]
+    assert swarm["host"] == HOST
+    assert json.loads(swarm["sshOpts"]) == ssh_options()
+
+
+def test_services_run_images_by_the_registrys_digest(staging: Seen) -> None:
+    for name, service in of_type(staging, "Service").items():
+        assert service["taskSpec"]["containerSpec"]["image"] == f"registry/{name}@sha256:{'0' * 64}"
+    told = of_type(staging, "Parameter")["images"]["insecureValue"]
+    assert told.split() == [f"registry/{name}@sha256:{'0' * 64}" for name in ("coordinator", "proxy")]
+    assert of_type(staging, "ReadyNodes")["nodes"]["images"] == told
+
+
+def test_the_coordinators_check_whose_database_it_is_and_who_asks(staging: Seen) -> None:
+    container = of_type(staging, "Service")["coordinator"]["taskSpec"]["containerSpec"]
+    assert container["env"]["COORDINATOR_DATABASE_URL"] == (
+        "postgresql://coordinator@db.example:5432/coordinator"
+        "?sslmode=verify-full&sslrootcert=/etc/beamops/database-authorities.pem"
+    )
+    assert container["env"]["COORDINATOR_AUTHENTICATE"] == "true"
+    assert "COORDINATOR_TRUST_NETWORK" not in container["env"]
+    assert [config["fileName"] for config in container["configs"]] == ["/etc/beamops/database-authorities.pem"]
+
+
+def test_replicas_are_spread_over_zones_and_every_node_has_a_proxy(staging: Seen) -> None:
+    services = of_type(staging, "Service")
+    assert services["coordinator"]["taskSpec"]["placement"]["prefs"] == ["spread=node.labels.beamops.zone"]
+    assert services["proxy"]["mode"] == {"global": True}
+
+
+def test_networks_are_encrypted_and_checked_before_a_service_is_made(staging: Seen) -> None:
+    networks = of_type(staging, "Network")
+    assert all(network["options"] == {"encrypted": "true"} for network in networks.values())
+    assert {name for name, network in networks.items() if not network["internal"]} == {"edge", "data"}
+    check = of_type(staging, "CarryingOverlay")["overlay"]
+    assert check["encrypted"] is True
+    assert check["swarm"] == "nodes-id", "the nodes are there first"
+
+
+def machine(number: int, role: str, **tags: str) -> dict[str, Any]:
+    tags = {"beamops:role": role, **{f"beamops:{key}": value for key, value in tags.items()}}
+    return {"InstanceId": f"i-{number}", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+def test_what_nodes_lack_is_said_of_each() -> None:
+    ready = machine(1, "manager", swarm="ready", images="d")
+    assert find_lacking([ready], 1, 0, "d") == []
+    assert find_lacking([ready], 1, 1, "d") == ["there are 0 of 1 workers"]
+    late = [machine(2, "worker"), machine(3, "worker", swarm="ready", images="old")]
+    assert find_lacking([ready, *late], 1, 2, "d") == ["i-2 (worker) has not joined", "i-3 (worker) lacks images"]
+
+
+def test_nodes_and_the_program_name_a_list_of_images_alike() -> None:
+    images = "registry/coordinator@sha256:1 registry/proxy@sha256:2"
+    shell = subprocess.run(
+        ["sh", "-c", 'printf %s "$1" | sha256sum | cut -c 1-16', "_", images],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shell.stdout.strip() == digest_images(images) == hashlib.sha256(images.encode()).hexdigest()[:16]
+    assert "sha256sum | cut -c 1-16" in (ROOT / "components" / "aws" / "node.sh").read_text()
+
+
+def test_a_session_names_no_machine() -> None:
+    assert session_host("beamops-staging", "eu-central-1") == HOST
+    assert is_session(HOST)
+    assert not is_session("ssh://me@my-machine")
+
+
+def test_a_session_that_cannot_be_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert explain_session(HOST).startswith("no session with a manager of beamops-staging: Could not connect")
+
+
+class Account:
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def get_caller_identity(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def check(
+    monkeypatch: pytest.MonkeyPatch, *, error: Exception | None = None, changes: bool = False, **types: str
+) -> str:
+    monkeypatch.setattr("boto3.client", lambda *_, **__: Account(error))
+    settings = ProductionSettings.model_validate({"manager_type": "t3a.medium", "worker_type": "t3a.large", **types})
+    try:
+        check_account(settings, "eu-central-1", ENGINE, changes=changes)
+    except EngineError as fault:
+        return str(fault)
+    return ""
+
+
+def test_a_wrong_account_or_machine_is_one_line_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check(monkeypatch) == ""
+    assert check(monkeypatch, error=NoCredentialsError()).startswith("no AWS credentials are found; sign in")
+    assert check(monkeypatch, worker_type="t4g.large") == (
+        "beamops:production.worker_type: t4g.large is arm64, and the engine here builds for x86_64: deploy from an "
+        "arm64 machine, or choose a type that is x86_64"
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert check(monkeypatch, changes=True).startswith("aws and session-manager-plugin not found; nodes are reached")
