@@ -8,7 +8,7 @@ SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh compon
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down status logs token comment doctor images docs lint unit policy integration e2e bench test lock
+.PHONY: help up preview deploy drift down status logs token comment doctor images docs lint unit policy integration e2e bench test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -17,7 +17,13 @@ up: $(VENV) ## Deploy a stack: everything it needs is set up first
 	@$(RUN) up --stack $(STACK) --aws $(AWS) --allow-delete "$(ALLOW_DELETE)"
 
 preview: $(VENV) ## Show what `make up` would change
-	@$(RUN) preview --stack $(STACK) --aws $(AWS) --format $(FORMAT) --allow-delete "$(ALLOW_DELETE)" $(if $(OUTPUT),--output $(OUTPUT)) $(if $(DRIFT),--drift)
+	@$(RUN) preview --stack $(STACK) --aws $(AWS) --format $(FORMAT) --allow-delete "$(ALLOW_DELETE)" $(if $(OUTPUT),--output $(OUTPUT)) $(if $(DRIFT),--drift) $(if $(PLAN),--plan $(PLAN))
+
+deploy: $(VENV) ## Deploy, try it out, and put the services back if it does not do; PLAN=<file> is held to
+	@$(RUN) deploy --stack $(STACK) --aws $(AWS) $(if $(PLAN),--plan $(PLAN))
+
+drift: $(VENV) ## Tell in one issue what the previews in FOLDER found to have drifted
+	@$(RUN) drift $(FOLDER)
 
 down: $(VENV) ## Destroy a stack, with its data
 	@$(RUN) down --stack $(STACK) --aws $(AWS)

@@ -19,16 +19,19 @@ from cli.console import StopError, console, fail, redirected
 from cli.doctor import Account, report
 from cli.emulator import ensure_emulator, find_emulator, stop_emulator
 from cli.engine import ensure_engine, stop_engine
-from cli.github import publish
+from cli.github import publish, report_drift
 from cli.images import choose_source, ensure_images
 from cli.lock import lock as lock_requirements
+from cli.places import made
+from cli.release import release
 from cli.review import read_events, render_json
 from cli.stack import Stack, load_settings, swarm_host
 from cli.tokens import make_token
-from cli.toolchain import add_stand_in, ensure_toolchain
+from cli.toolchain import add_stand_in, check_aws_plugin, ensure_toolchain
 from components import reference
+from components.aws.account import check_account
 from components.containers import ROOT
-from components.engine import EngineError, connect
+from components.engine import EngineError, connect, engine_host, inspect_engine
 from components.naming import STACK_LABEL, Names
 from components.settings import Environment, SettingsError
 from policies import reference as policies
@@ -67,22 +70,54 @@ def up(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT, allow_delete: _Allowed = "
 
 
 @app.command()
+def deploy(
+    stack: _Name = "dev",
+    aws: _Aws = Aws.ACCOUNT,
+    plan: Annotated[Path | None, typer.Option(help="The plan that was reviewed; nothing else is done.")] = None,
+) -> None:
+    """Deploy, try it out, and put the services back to what they were if it does not do."""
+    if plan is not None and not plan.is_file():
+        raise StopError(f"{plan}: there is no such plan; `make preview FORMAT=markdown PLAN={plan}` writes one")
+    deployed = _open(stack, aws)
+
+    def put() -> str:
+        deployed.up(plan)
+        return str(deployed.outputs()["url"])
+
+    @contextmanager
+    def engine() -> Iterator[docker.DockerClient]:
+        with _connect(stack, aws) as (client, _):
+            yield client
+
+    release(engine, deployed.names, put, authenticated=stack != Environment.DEV)
+    _summarise(stack, aws, deployed.outputs())
+
+
+@app.command()
 def preview(
     stack: _Name = "dev",
     aws: _Aws = Aws.ACCOUNT,
     form: Annotated[Form, typer.Option("--format", help="For a terminal, a pull request, or a program.")] = Form.TEXT,
     allow_delete: _Allowed = "",
     output: Annotated[Path | None, typer.Option(help="A file for what is written.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A file for the plan, which `deploy` is held to.")] = None,
     *,
     drift: Annotated[bool, typer.Option(help="Look first at what is there.")] = False,
 ) -> None:
     """Show what `up` would change; ends with an error when it may not be deployed."""
+    if form == Form.TEXT and plan is not None:
+        raise StopError("a plan goes with a preview that is kept: add FORMAT=markdown or FORMAT=json")
     if form == Form.TEXT:
         _open(stack, aws).preview()
         return
+    for file in (output, plan):
+        if file is not None:
+            made(file.parent)
     with redirected():
         opened = _open(stack, aws)
-    review = read_events(stack, opened.review(drift=drift), opened.exemptions, frozenset(allow_delete.split()))
+    review = read_events(
+        stack, opened.review(drift=drift, plan=plan), opened.exemptions, frozenset(allow_delete.split())
+    )
     rendered = render_markdown(review) if form == Form.MARKDOWN else render_json(review) + "\n"
     if output is None:
         sys.stdout.write(rendered)
@@ -112,6 +147,12 @@ def images(stack: _Name = "dev") -> None:
 def comment(folder: Path, number: int) -> None:
     """Tell a pull request what the previews in a folder say: one comment, updated in place."""
     console.print(publish(folder, number))
+
+
+@app.command()
+def drift(folder: Path) -> None:
+    """Tell in one issue what the previews in a folder found to have drifted; close it when nothing has."""
+    console.print(report_drift(folder))
 
 
 @app.command()
@@ -226,8 +267,14 @@ def _services(client: docker.DockerClient, names: Names) -> list[Any]:
 def _open(stack: str, aws: Aws, *, images: bool = True) -> Stack:
     settings = load_settings(stack, emulated=aws == Aws.EMULATED)
     ensure_engine(settings.development.engine)
+    on_account = stack != Environment.DEV and aws == Aws.ACCOUNT
+    if on_account:
+        engine = inspect_engine(engine_host(settings.development.engine))
+        check_account(settings.production, settings.network.region, engine, changes=False)
     source = choose_source(settings)
     toolchain = ensure_toolchain()
+    if on_account:
+        check_aws_plugin(toolchain)
     if images:
         ensure_images(settings, source)
     emulator = None

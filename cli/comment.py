@@ -9,6 +9,7 @@ from policies.prices import DATED
 
 MARK: Final = "<!-- beamops previews -->"
 """The hidden line by which the comment of a pull request is found again."""
+UNCHANGED: Final = "no changes"
 LIMIT: Final = 65_536 // 3 - 100
 """Characters for a stack: GitHub takes 65,536 in a comment, and one comment tells of three stacks."""
 _LONG: Final = 120
@@ -60,7 +61,7 @@ def _lines(review: Review, detail: str) -> Iterator[str]:
 def _verdict(review: Review) -> str:
     if review.blocked:
         return "⛔ blocked"
-    return "no changes" if not review.changes else "✅ may be deployed"
+    return UNCHANGED if not review.changes else "✅ may be deployed"
 
 
 def _summary(review: Review) -> str:

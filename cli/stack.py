@@ -19,7 +19,7 @@ from cli.console import StopError, console
 from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, made, stack_file
 from cli.toolchain import Toolchain
-from components.aws.session import session_host
+from components.aws.session import is_session, session_host
 from components.containers import ROOT
 from components.engine import connect, engine_host
 from components.naming import STACK_LABEL, Names
@@ -52,6 +52,8 @@ _ON_SWARM: Final = {
     "docker:index/serviceConfig:ServiceConfig": "configs",
 }
 """What swarms hold, and how Docker's SDK calls it."""
+_BEHIND_SESSION: Final = ("docker:index/", "pulumi-python:dynamic/docker:", "pulumi-python:dynamic/aws:ReadyNodes")
+"""What is looked at through a session with a manager, by a piece of its URN."""
 POLICIES: Final = ROOT / "policies"
 
 
@@ -92,13 +94,14 @@ class Stack:
         self._settings = settings
         self._emulator = emulator
         self._folder = made(data_folder() / "emulated", 0o700) if emulator else data_folder()
-        self._names = Names(settings.plan.name, name)
+        self.names = Names(settings.plan.name, name)
         self._toolchain = toolchain
         self._swarm = swarm
         self._environment = {
             **os.environ,
             **toolchain.environment,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_EXPERIMENTAL": "true",  # `up --plan`
             "PULUMI_BACKEND_URL": f"file://{made(self._folder / 'state', 0o700)}",
         }
         if emulator is not None:
@@ -109,10 +112,16 @@ class Stack:
             self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
         self._config = self._select()
 
-    def up(self) -> None:
-        """Deploy. Raises StopError when Pulumi does not end well."""
+    def up(self, plan: Path | None = None) -> None:
+        """Deploy: what the settings say now, or a plan that was reviewed, and nothing else.
+
+        Raises:
+            StopError: Pulumi does not end well, or what is to be done is not what was planned.
+        """
         self._repair()
-        self._work("up", "--yes", "--skip-preview", "--refresh", "--suppress-outputs", "--policy-pack", str(POLICIES))
+        # A plan is of what was there then: looking anew could find something else to do.
+        how = ["--refresh"] if plan is None else ["--plan", str(plan.resolve())]
+        self._work("up", "--yes", "--skip-preview", "--suppress-outputs", "--policy-pack", str(POLICIES), *how)
 
     def preview(self) -> None:
         """Show what `up` would change."""
@@ -124,10 +133,21 @@ class Stack:
         config = yaml.safe_load(self._config.read_text()).get("config") or {}
         return tuple(PoliciesSettings.model_validate(config.get(f"{NAMESPACE}:policies", {})).exemptions)
 
-    def review(self, *, drift: bool) -> list[str]:
-        """The engine's events of a preview, a line of JSON each; with `drift` it looks at what is there first."""
+    def review(self, *, drift: bool, plan: Path | None = None) -> list[str]:
+        """The engine's events of a preview, a line of JSON each.
+
+        Args:
+            drift: look at what is there first.
+            plan: a file for the plan, which `up` can be held to; secrets in it are encrypted as in the state.
+        """
         arguments = ["preview", "--json", "--stack", self.name, "--config-file", str(self._config)]
-        arguments += ["--policy-pack", str(POLICIES), *(["--refresh"] if drift else [])]
+        arguments += ["--policy-pack", str(POLICIES)]
+        if drift:
+            arguments.append("--refresh")
+            if is_session(self._swarm):
+                # Whoever may only look has no session with a manager.
+                arguments += [part for kind in _BEHIND_SESSION for part in ("--exclude", f"**{kind}**")]
+        arguments += ["--save-plan", str(plan.resolve())] if plan else []
         done = subprocess.run(
             [str(self._toolchain.program), *arguments],
             cwd=ROOT, env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
@@ -195,7 +215,7 @@ class Stack:
         if {"encryptionsalt", "secretsprovider"} & set(content):
             self._ask("stack", "select", self.name, "--create")
             return own
-        folder = made(self._folder / "stacks" / self._names.stack, 0o700)
+        folder = made(self._folder / "stacks" / self.names.stack, 0o700)
         salted = folder / f"Pulumi.{self.name}.yaml"
         (folder / "Pulumi.yaml").write_text(f"name: {_PROJECT}\nruntime: python\n")
         self._ask("stack", "select", self.name, "--create", folder=folder)
@@ -235,7 +255,7 @@ class Stack:
         with connect(self._swarm) as client:
             if not client.info()["Swarm"]["ControlAvailable"]:
                 return
-            for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self._names.stack}"}):
+            for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self.names.stack}"}):
                 attributes = found.attrs
                 called = attributes.get("Name") or attributes.get("Spec", {}).get("Name")
                 if called == name and found.id not in known:

@@ -1,4 +1,4 @@
-"""The Pulumi toolchain: the official one where it is installed with its plugins, else built from toolchain/."""
+"""The Pulumi toolchain: the official one where it is installed and has its plugins, else built from toolchain/."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def ensure_toolchain() -> Toolchain:
         StopError: it has to be built and cannot be.
     """
     official = shutil.which("pulumi")
-    if official and _has_plugins(official, *PLUGINS):
+    if official and all(_has_plugins(official, name) or _fetch_plugin(official, name) for name in PLUGINS):
         return Toolchain(Path(official), {})
     sources = [file for part in _PARTS for file in list_sources(SOURCES / part)]
     key = digest_files(SOURCES, sources, version("pulumi"), platform.machine())[:16]
@@ -96,12 +96,31 @@ def add_stand_in(toolchain: Toolchain) -> Toolchain:
     return Toolchain(toolchain.program, {**toolchain.environment, "PULUMI_HOME": str(emulated)})
 
 
+def check_aws_plugin(toolchain: Toolchain) -> None:
+    """Make sure that a real account can be reached: the official Pulumi fetches the plugin, the one built here cannot.
+
+    Raises:
+        StopError: there is none.
+    """
+    home, plugin = toolchain.environment.get("PULUMI_HOME"), f"resource-aws-v{version('pulumi-aws')}"
+    if home is not None and not (Path(home) / "plugins" / plugin).exists():
+        raise StopError(
+            f"a real account needs Pulumi's AWS plugin ({plugin}), and none is here: put the official `pulumi` on "
+            "PATH, or try the stack on this machine with AWS=emulated"
+        )
+
+
 def _has_plugins(pulumi: str, *names: str) -> bool:
     listed = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
     if listed.returncode:
         return False
     present = {(plugin["name"], plugin["version"]) for plugin in json.loads(listed.stdout)}
     return all((name, version(f"pulumi-{name}")) in present for name in names)
+
+
+def _fetch_plugin(pulumi: str, name: str) -> bool:
+    command = [pulumi, "plugin", "install", "resource", name, version(f"pulumi-{name}")]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _build(folder: Path) -> None:

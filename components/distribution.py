@@ -198,7 +198,9 @@ class Distribution(Chapter):
 
     def _service(self, part: str, depends_on: list[pulumi.Resource] | None = None, **values: Any) -> docker.Service:
         spec = ServiceSpec(name=self.names.of(part), labels=self.labels, **values)
-        return docker.Service(part, service_args(spec), self.options(depends_on=depends_on))
+        # The engine notes which platforms a registry's image is for: that is no change of ours.
+        unasked = ["taskSpec.placement.platforms"]
+        return docker.Service(part, service_args(spec), self.options(depends_on=depends_on, ignore_changes=unasked))
 
     def _config(self, part: str, content: str) -> docker.ServiceConfig:
         # The new one is made first: the old one can go only when no service uses it any more.

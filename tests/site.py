@@ -171,6 +171,8 @@ class Site:
     engine: docker.DockerClient
     stop: ExitStack
     name: str = field(default_factory=lambda: f"t{secrets.token_hex(3)}")
+    database: bool = False
+    """Whether PostgreSQL runs."""
 
     @property
     def stack(self) -> str:
@@ -200,8 +202,7 @@ class Site:
 
     def run_machines(self, said: "subprocess.Popen[Any]") -> None:
         """Do what AWS does meanwhile: start a machine for each that a group wants, and the database."""
-        started: set[str] = set()
-        database = False
+        started, database = {file.name for file in (self.folder / "machines").iterdir()}, self.database
         while said.poll() is None and (len(started) < MANAGERS + WORKERS or not database):
             for group in self.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]:
                 role = "manager" if group["AutoScalingGroupName"].endswith("-managers") else "worker"
@@ -210,12 +211,11 @@ class Site:
                         started.add(instance["InstanceId"])
                         self._start_machine(instance["InstanceId"], role)
             if not database and self.client("rds").describe_db_instances()["DBInstances"]:
-                database = True
+                self.database = database = True
                 self._start_database()
             time.sleep(0.5)
 
     def _start_machine(self, instance: str, role: str) -> None:
-        taken = len(list((self.folder / "machines").iterdir()))
         count = sum(file.read_text().endswith(f"{role}\n") for file in (self.folder / "machines").iterdir())
         node = self.nodes.nodes[count + (0 if role == "manager" else MANAGERS)]
         (self.folder / "machines" / instance).write_text(f"{node.address}\n{role}\n")
@@ -223,7 +223,6 @@ class Site:
         self.client("ec2").create_tags(
             Resources=[instance], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
-        assert taken < MANAGERS + WORKERS
         variables = {
             "AWS_ENDPOINT_URL": self.inside,
             "AWS_DEFAULT_REGION": REGION,

@@ -98,8 +98,8 @@ class ProductionSettings(Model):
     """Chapter 6: machines, load balancer, database of staging and prod."""
 
     managers: int = Field(1, ge=1, le=7, description="Manager nodes of the swarm: an odd number; prod needs 3.")
-    manager_type: str = Field("t4g.medium", pattern=r"^[a-z0-9]+\.[a-z0-9]+$", description="Machine of a manager.")
-    worker_type: str = Field("t4g.large", pattern=r"^[a-z0-9]+\.[a-z0-9]+$", description="Machine of a worker.")
+    manager_type: str = Field("t3.medium", pattern=r"^[a-z0-9]+\.[a-z0-9]+$", description="Machine of a manager.")
+    worker_type: str = Field("t3.large", pattern=r"^[a-z0-9]+\.[a-z0-9]+$", description="Machine of a worker.")
     disk_gib: int = Field(40, ge=20, le=1024, description="Encrypted disk of a node, in GiB.")
     certificate_arn: Annotated[str, Field(pattern=r"^arn:aws:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]+$")] | None = (
         Field(None, description="Certificate of the load balancer; or let one be made for `domain`.")

@@ -21,8 +21,8 @@ import yaml
 
 from cli.toolchain import Toolchain
 from components.containers import ROOT, Source
-from tests.integration.test_bad_input import User
 from tests.servers import free_port, wait_until_ready
+from tests.user import User
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -205,8 +205,12 @@ def test_a_second_up_changes_nothing_and_the_service_works(account: Account) -> 
     assert set(counts(account.make("up"))) == {"unchanged"}
     url = f"http://127.0.0.1:{account.user.port}"
     wait_until_ready(url)
-    item = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}).json()
-    (claim,) = httpx.post(f"{url}/v1/claims", json={"agent": "ada"}).json()["claims"]
+    assert httpx.get(f"{url}/v1/work").status_code == 401, "whoever has no token learns nothing"
+    code, token = account.user.run("token", account.stack, "emulated", "ada", "operator")
+    assert code == 0, token
+    headers = {"Authorization": f"Bearer {token.strip()}"}
+    item = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}, headers=headers).json()
+    (claim,) = httpx.post(f"{url}/v1/claims", json={"agent": "ada"}, headers=headers).json()["claims"]
     assert claim["item"]["id"] == item["id"], "there is no example work but in dev"
 
 
@@ -322,7 +326,7 @@ def test_a_change_of_each_important_kind(account: Account) -> None:
     ec2, before = account.client("ec2"), {}
     for page in account.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]:
         before[page["AutoScalingGroupName"]] = page["LaunchTemplate"]["Version"]
-    config["beamops:production"]["worker_type"] = "t4g.xlarge"
+    config["beamops:production"]["worker_type"] = "t3.xlarge"
     config["beamops:network"] = {**config.get("beamops:network", {}), "flow_log_days": 90}
     config["beamops:secrets"] = {"database_password_version": 2}
     config["beamops:autoscaling"] = {"maximum": 9}
@@ -334,7 +338,7 @@ def test_a_change_of_each_important_kind(account: Account) -> None:
     assert workers["MaxSize"] == 9
     assert workers["LaunchTemplate"]["Version"] == "2"
     versions = ec2.describe_launch_template_versions(LaunchTemplateName=f"{account.name}-worker", Versions=["$Default"])
-    assert versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["InstanceType"] == "t4g.xlarge"
+    assert versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["InstanceType"] == "t3.xlarge"
     group = account.client("logs").describe_log_groups(logGroupNamePrefix=f"/{account.name}/flows")["logGroups"][0]
     assert group["retentionInDays"] == 90
     rotated = account.client("secretsmanager").get_secret_value(SecretId=f"{account.name}/database")["SecretString"]

@@ -4,14 +4,13 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import docker
 import psutil
@@ -25,54 +24,7 @@ from components import catalogue
 from components.containers import ROOT, Source
 from components.settings import Settings
 from tests.servers import free_port, wait_until_ready
-
-
-@dataclass
-class User:
-    """Somebody with a data folder and a stack file of their own."""
-
-    folder: Path
-    source: Source
-    port: int
-    checkout: Path = ROOT
-
-    def configure(self, **chapters: Any) -> None:
-        name = {"plan": {"name": f"t{self.folder.name[-6:].replace('_', 'x').lower()}"}}
-        content = {"config": {f"beamops:{key}": value for key, value in {**name, **chapters}.items()}}
-        self.stack_file.write_text(yaml.safe_dump(content))
-
-    @property
-    def stack_file(self) -> Path:
-        return self.folder / "Pulumi.dev.yaml"
-
-    def start(
-        self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
-    ) -> "subprocess.Popen[str]":
-        environment = {
-            **os.environ,
-            "XDG_DATA_HOME": str(self.folder),
-            "BEAMOPS_STACK_FILE": str(self.stack_file),
-            "BEAMOPS_IMAGES": self.source,
-            **variables,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli", command, "--stack", stack, "--aws", aws, *arguments],
-            cwd=self.checkout, env=environment, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    def run(
-        self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
-    ) -> tuple[int, str]:
-        process = self.start(command, stack, aws, *arguments, **variables)
-        output, _ = process.communicate(timeout=400)
-        return process.returncode, output
-
-    def refused(self, command: str, stack: str = "dev", **variables: str) -> str:
-        code, output = self.run(command, stack, **variables)
-        assert code == 1, output
-        assert "Traceback" not in output
-        return output
+from tests.user import User
 
 
 @pytest.fixture
@@ -105,10 +57,43 @@ def test_a_stack_that_is_not_there_is_one_line(user: User) -> None:
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_a_stack_that_cannot_go_to_aws_yet_says_how_to_try_it(user: User, stack: str) -> None:
-    (line,) = user.refused("up", stack).splitlines()
-    assert line.startswith(f"beamops: stack {stack}: ")
-    assert line.endswith(f"`make up STACK={stack} AWS=emulated`")
+def test_nobody_signed_in_at_aws_is_one_line(user: User, stack: str) -> None:
+    nobody = {
+        "AWS_CONFIG_FILE": "/nowhere",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+        "AWS_EC2_METADATA_DISABLED": "1",
+    }
+    (line,) = user.refused("up", stack, **nobody, BEAMOPS_STACK_FILE=str(ROOT / f"Pulumi.{stack}.yaml")).splitlines()
+    assert line == "beamops: no AWS credentials are found; sign in with `aws sso login`, or set AWS_PROFILE"
+
+
+def answering(code: str) -> type[BaseHTTPRequestHandler]:
+    """An AWS that refuses everything, by one code."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>".encode()
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    return Refusing
+
+
+def test_an_expired_token_is_one_line(user: User) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering("ExpiredToken")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        signed = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        at = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}
+        said = user.refused("up", "staging", **signed, **at, BEAMOPS_STACK_FILE=str(ROOT / "Pulumi.staging.yaml"))
+        server.shutdown()
+    (line,) = said.splitlines()
+    assert line == "beamops: the AWS session has ended (ExpiredToken); sign in again with `aws sso login`"
 
 
 def test_an_engine_that_does_not_answer_is_one_line(user: User) -> None:

@@ -1,19 +1,27 @@
 """The comment on a pull request: what a reviewer must see is seen, in the same order each time."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from cli.comment import LIMIT, MARK, render_markdown
 from cli.console import StopError
-from cli.github import publish
+from cli.github import publish, report_drift
 from cli.review import Change, Review, read_events, render_json
 from components.settings import ExemptionSettings
+from tests.github import GitHub, serve_github
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+    with serve_github() as (served, environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield served
+
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": "hunter2"}
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -146,65 +154,35 @@ def test_the_json_is_for_programs() -> None:
     assert [change["name"] for change in told["changes"] if change["keeps_data"]] == ["database"]
 
 
-class GitHub(BaseHTTPRequestHandler):
-    """As much of GitHub's comments as is used: listing by pages, writing, writing anew."""
-
-    comments: ClassVar[list[dict[str, Any]]] = []
-
-    def _answer(self, status: int, content: Any) -> None:
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(json.dumps(content).encode())
-
-    def _body(self) -> dict[str, Any]:
-        assert self.headers["Authorization"] == "Bearer t"
-        body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        return body
-
-    def do_GET(self) -> None:
-        page = int(self.path.partition("&page=")[2])
-        self._answer(200, self.comments[(page - 1) * 100 : page * 100])
-
-    def do_POST(self) -> None:
-        assert self.path == "/repos/o/r/issues/7/comments"
-        made = {**self._body(), "id": len(self.comments), "html_url": f"https://x/{len(self.comments)}"}
-        self.comments.append(made)
-        self._answer(201, made)
-
-    def do_PATCH(self) -> None:
-        comment = self.comments[int(self.path.rpartition("/")[2])]
-        comment |= self._body()
-        self._answer(200, comment)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    GitHub.comments = [{"id": number, "body": "hello", "html_url": ""} for number in range(150)]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), GitHub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
-    monkeypatch.setenv("GITHUB_TOKEN", "t")
-    yield GitHub.comments
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_a_second_push_updates_the_one_comment(github: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_a_second_push_updates_the_one_comment(github: GitHub, tmp_path: Path) -> None:
+    github.comments += [{"id": number, "body": "hello", "html_url": ""} for number in range(150)]
     for stack in ("staging", "dev"):
         (tmp_path / stack).mkdir()
         (tmp_path / stack / f"{stack}.md").write_text(f"## {stack}: first\n")
     assert publish(tmp_path, 7) == "https://x/150"
-    assert github[150]["body"] == f"{MARK}\n## dev: first\n\n## staging: first\n"
+    assert github.comments[150]["body"] == f"{MARK}\n## dev: first\n\n## staging: first\n"
     (tmp_path / "dev" / "dev.md").write_text("## dev: second\n")
     assert publish(tmp_path, 7) == "https://x/150"
-    assert len(github) == 151
-    assert "## dev: second" in github[150]["body"]
+    assert len(github.comments) == 151
+    assert "## dev: second" in github.comments[150]["body"]
+
+
+def test_drift_is_one_issue_which_is_closed_when_it_is_gone(github: GitHub, tmp_path: Path) -> None:
+    (tmp_path / "staging.md").write_text("## staging: no changes\n")
+    (tmp_path / "prod.md").write_text("## prod: no changes\n")
+    assert report_drift(tmp_path) == "nothing has drifted"
+    assert github.issues == []
+    (tmp_path / "prod.md").write_text("## prod: ✅ may be deployed\n\n**1 to be updated**\n")
+    assert report_drift(tmp_path) == "https://x/issues/0"
+    (tmp_path / "prod.md").write_text("## prod: ✅ may be deployed\n\n**2 to be updated**\n")
+    assert report_drift(tmp_path) == "https://x/issues/0"
+    (issue,) = github.issues
+    assert issue["labels"] == ["drift"]
+    assert "**2 to be updated**" in issue["body"]
+    assert "staging" not in issue["body"], "what has not drifted is not told"
+    (tmp_path / "prod.md").write_text("## prod: no changes\n")
+    assert report_drift(tmp_path) == "nothing has drifted any more: https://x/issues/0 is closed"
+    assert issue["state"] == "closed"
 
 
 def test_nothing_to_say_and_nobody_to_say_it_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

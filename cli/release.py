@@ -1,0 +1,104 @@
+"""A release: the reviewed plan, carried out; a smoke test; and the services as they were, when that fails."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+
+from cli.console import StopError, console, step
+from cli.tokens import make_token
+from components.engine import EngineError
+from components.naming import STACK_LABEL, Names
+
+_AGENT: Final = "smoke-test"
+_TIMEOUT_SECONDS: Final = 30
+_Connect = Callable[[], AbstractContextManager[docker.DockerClient]]
+
+
+def try_out(url: str, token: str | None) -> None:
+    """Do what agents do, with the command line that they have: submit a work item, claim it, complete it.
+
+    Raises:
+        StopError: one of these did not succeed; says which, and what was answered.
+    """
+    environment = {**os.environ, "COORDINATOR_URL": url, **({"COORDINATOR_TOKEN": token} if token else {})}
+
+    def coordinator(*arguments: str) -> Any:
+        command = [str(Path(sys.executable).parent / "coordinator"), "work", *arguments, "--json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = " ".join(done.stderr.split()) or done.stdout[-300:]
+            raise StopError(f"smoke test: `coordinator work {arguments[0]}` did not succeed: {said}")
+        return json.loads(done.stdout)
+
+    # A team that nobody is in: no agent takes the item away.
+    team = f"{_AGENT}-{secrets.token_hex(4)}"
+    (submitted,) = coordinator("submit", _AGENT, "Smoke test of a release", "--team", team)
+    item = submitted["id"]
+    (claim,) = coordinator("claim", "--agent", _AGENT, "--id", item)
+    coordinator("complete", item, "--token", str(claim["token"]))
+    if (status := coordinator("show", item)["status"]) != "completed":
+        raise StopError(f"smoke test: {item} was completed, and is {status}")
+
+
+def note_services(client: docker.DockerClient, names: Names) -> dict[str, Any]:
+    """What each service of the stack is to run; empty where there is no swarm yet."""
+    if not client.info()["Swarm"]["ControlAvailable"]:
+        return {}
+    found = client.services.list(filters={"label": f"{STACK_LABEL}={names.stack}"})
+    return {service.name: service.attrs["Spec"]["TaskTemplate"] for service in found}
+
+
+def roll_back(client: docker.DockerClient, names: Names, before: Mapping[str, Any]) -> list[str]:
+    """Set each service that has changed since to what it ran before; gives their names."""
+    changed = []
+    for service in client.services.list(filters={"label": f"{STACK_LABEL}={names.stack}"}):
+        attributes = service.attrs
+        if service.name not in before or attributes["Spec"]["TaskTemplate"] == before[service.name]:
+            continue
+        # Docker's SDK for Python knows no roll back; the engine's API does (POST /services/{id}/update).
+        client.api.post(
+            f"{client.api.base_url}/v{client.api.api_version}/services/{service.id}/update",
+            json=attributes["Spec"],
+            params={"version": attributes["Version"]["Index"], "rollback": "previous"},
+            timeout=_TIMEOUT_SECONDS,
+        ).raise_for_status()
+        changed.append(service.name)
+    return changed
+
+
+def release(connect: _Connect, names: Names, deploy: Callable[[], str], *, authenticated: bool) -> None:
+    """Deploy, try, and put the services back if it does not do.
+
+    Args:
+        connect: opens a client of the swarm's engine.
+        names: the stack's.
+        deploy: deploys, and gives the address to try.
+        authenticated: whether the coordinators ask for tokens.
+
+    Raises:
+        StopError: the release did not do; says what was put back.
+    """
+    with connect() as client:
+        before = note_services(client, names)
+    url = deploy()
+    try:
+        with step("Smoke test"):
+            token = None
+            if authenticated:
+                with connect() as client:
+                    token = make_token(client, names, _AGENT, "operator")
+            try_out(url, token)
+    except (StopError, EngineError):
+        with connect() as client:
+            back = roll_back(client, names, before)
+        put = f"{', '.join(back)} run again what they ran before" if back else "no service had changed"
+        console.print(f"! The release does not do: {put}.")
+        raise

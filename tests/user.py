@@ -1,0 +1,62 @@
+"""Somebody who types the project's commands."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.containers import ROOT, Source
+
+
+@dataclass
+class User:
+    """Somebody with a data folder and a stack file of their own."""
+
+    folder: Path
+    source: Source
+    port: int
+    checkout: Path = ROOT
+
+    def configure(self, **chapters: Any) -> None:
+        name = {"plan": {"name": f"t{self.folder.name[-6:].replace('_', 'x').lower()}"}}
+        content = {"config": {f"beamops:{key}": value for key, value in {**name, **chapters}.items()}}
+        self.stack_file.write_text(yaml.safe_dump(content))
+
+    @property
+    def stack_file(self) -> Path:
+        return self.folder / "Pulumi.dev.yaml"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "XDG_DATA_HOME": str(self.folder),
+            "BEAMOPS_STACK_FILE": str(self.stack_file),
+            "BEAMOPS_IMAGES": self.source,
+        }
+
+    def start(
+        self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", command, "--stack", stack, "--aws", aws, *arguments],
+            cwd=self.checkout, env={**self.environment, **variables}, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(
+        self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
+    ) -> tuple[int, str]:
+        process = self.start(command, stack, aws, *arguments, **variables)
+        output, _ = process.communicate(timeout=400)
+        return process.returncode, output
+
+    def refused(self, command: str, stack: str = "dev", **variables: str) -> str:
+        code, output = self.run(command, stack, **variables)
+        assert code == 1, output
+        assert "Traceback" not in output
+        return output
