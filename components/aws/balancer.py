@@ -29,7 +29,7 @@ def make_balancer(
     protected: bool,
 ) -> aws.lb.LoadBalancer:
     """A load balancer in the public subnets that forwards to the target; `zone_id` is where its name is kept."""
-    logs = _make_log_bucket(chapter)
+    logs = _make_log_bucket(chapter, protected=protected)
     balancer = aws.lb.LoadBalancer(
         "balancer",
         aws.lb.LoadBalancerArgs(
@@ -125,10 +125,14 @@ def _make_certificate(chapter: AwsChapter, settings: ProductionSettings, zone_id
     ).certificate_arn
 
 
-def _make_log_bucket(chapter: AwsChapter) -> aws.s3.Bucket:
+def _make_log_bucket(chapter: AwsChapter, *, protected: bool) -> aws.s3.Bucket:
     bucket = aws.s3.Bucket(
         "access-logs",
-        aws.s3.BucketArgs(bucket_prefix=f"{chapter.names.stack}-logs-"[:37], tags=chapter.tags("access-logs")),
+        aws.s3.BucketArgs(
+            bucket_prefix=f"{chapter.names.stack}-logs-"[:37],
+            force_destroy=not protected,
+            tags=chapter.tags("access-logs"),
+        ),
         chapter.options(),
     )
     aws.s3.BucketPublicAccessBlock(

@@ -19,11 +19,15 @@ _UNTAGGED_DAYS: Final = 7
 
 @dataclass(frozen=True)
 class ContainersArgs:
-    """What encrypts the images, and where third-party ones come from; `cache` is off where an emulator has none."""
+    """What encrypts the images, where third-party ones come from, whether `down` may take all of them away.
+
+    `cache` is off where an emulator has none.
+    """
 
     key: pulumi.Input[str]
     source: Source
     cache: bool
+    protected: bool
 
 
 class Containers(AwsChapter):
@@ -57,6 +61,7 @@ class Containers(AwsChapter):
                 encryption_configurations=[
                     aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=self._args.key)
                 ],
+                force_delete=not self._args.protected,
                 tags=self.tags(part),
             ),
             self.options(),

@@ -62,9 +62,8 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     network = Network(names, NetworkArgs(settings.network, settings.distribution.proxy.port), on_aws)
     secrets = Secrets(names, SecretsArgs(settings.secrets, account, region, protected), on_aws)
     # moto has no pull-through cache; what runs with it pulls nothing from AWS.
-    containers = Containers(
-        names, ContainersArgs(secrets.key.arn, settings.containers.source, cache=endpoint is None), on_aws
-    )
+    images = ContainersArgs(secrets.key.arn, settings.containers.source, endpoint is None, protected)
+    containers = Containers(names, images, on_aws)
     if settings.pipeline.repository is not None:
         Pipeline(names, PipelineArgs(settings.pipeline, account, region), on_aws)
     proxy_port, managers = settings.distribution.proxy.port, settings.production.managers

@@ -1,23 +1,30 @@
 """What a person may get wrong, through the command that they type: one line that says what and what to do."""
 
+import json
 import os
 import secrets
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import docker
 import psutil
 import pytest
 import yaml
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.vpcs import VPCBackend
+from moto.server import ThreadedMotoServer
 
 from cli.console import StopError
+from cli.emulator import Emulator
 from cli.images import ensure_images
 from cli.toolchain import Toolchain
 from components import catalogue
@@ -94,6 +101,51 @@ def test_an_expired_token_is_one_line(user: User) -> None:
         server.shutdown()
     (line,) = said.splitlines()
     assert line == "beamops: the AWS session has ended (ExpiredToken); sign in again with `aws sso login`"
+
+
+@pytest.fixture
+def account(user: User) -> Iterator[str]:
+    """An emulated account of staging in this process, in the place where `up` looks for one."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    holder = subprocess.Popen(["sleep", "1200"])
+    # `down` ends it, and waits until nothing of it is left.
+    reaper = threading.Thread(target=holder.wait)
+    reaper.start()
+    known = Emulator(holder.pid, psutil.Process(holder.pid).create_time(), server.get_host_and_port()[1])
+    folder = user.folder / "beamops"
+    folder.mkdir(exist_ok=True)
+    (folder / "emulator-staging.json").write_text(json.dumps(asdict(known)))
+    given = yaml.safe_load((ROOT / "Pulumi.staging.yaml").read_text())["config"]
+    chapters = {key.removeprefix("beamops:"): value for key, value in given.items()}
+    user.configure(**chapters, distribution={"proxy": {"port": user.port}})
+    yield known.endpoint
+    code, output = user.run("down", "staging", "emulated")
+    assert code == 0, output
+    reaper.join()
+    server.stop()
+
+
+def test_a_quota_that_is_reached_is_told_and_nothing_stays(
+    user: User,
+    account: str,  # noqa: ARG001 - it is open
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = "The maximum number of VPCs has been reached."
+
+    made = VPCBackend.create_vpc
+
+    def make_default_alone(backend: Any, *given: Any, **named: Any) -> Any:
+        if named.get("is_default"):
+            return made(backend, *given, **named)
+        raise EC2ClientError("VpcLimitExceeded", said)
+
+    with monkeypatch.context() as full:
+        full.setattr(VPCBackend, "create_vpc", make_default_alone)
+        code, output = user.run("up", "staging", "emulated")
+    assert code == 1
+    assert error_lines(output)[0] == f"error: ec2 CreateVpc: VpcLimitExceeded: {said}", output
+    assert output.splitlines()[-1].startswith("beamops: `pulumi up` of staging did not end well"), output
 
 
 def test_an_engine_that_does_not_answer_is_one_line(user: User) -> None:

@@ -85,6 +85,17 @@ class _CostFilters:
         return value if value == UNKNOWN else _COST_FILTERS.key(value)
 
 
+def _delete_bucket(api: Api, it: It) -> None:
+    given = {"Bucket": it.id}
+    while it.state.get("forceDestroy"):
+        found = api.call("s3", "ListObjectsV2", given).get("Contents", [])
+        if not found:
+            break
+        objects = [{"Key": one["Key"]} for one in found]
+        api.call("s3", "DeleteObjects", {**given, "Delete": {"Objects": objects}})
+    api.call("s3", "DeleteBucket", given)
+
+
 def _change_parameters(api: Api, it: It) -> None:
     group = {"DBParameterGroupName": it.id}
     wanted = {one["name"] for one in it.new.get("parameters") or ()}
@@ -315,7 +326,7 @@ ROWS: Final = (
         Call("CreateBucket"),
         "$bucket",
         Call("HeadBucket", {"Bucket": "$id"}),
-        Call("DeleteBucket", {"Bucket": "$id"}),
+        _delete_bucket,
         {"bucket": Field(replace=True, read="")},
         outputs={"arn": "arn:aws:s3:::$id"},
         tags=Tags(
@@ -327,6 +338,7 @@ ROWS: Final = (
             at="TagSet",
         ),
         name="bucket",
+        local={"forceDestroy": FLAG},
         # The one region of which S3 does not want to be told.
         before=lambda api, _it: (
             {} if api.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": api.region}}
