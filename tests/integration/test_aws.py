@@ -254,18 +254,16 @@ def test_what_keeps_data_is_encrypted_and_in_prod_kept(account: Account) -> None
     assert (database["MultiAZ"], database["DeletionProtection"]) == (prod, prod)
     parameters = account.client("rds").describe_db_parameters(DBParameterGroupName=f"{account.name}-database")
     assert {one["ParameterName"]: one["ParameterValue"] for one in parameters["Parameters"]}["rds.force_ssl"] == "1"
-    (repository,) = account.client("ecr").describe_repositories()["repositories"]
-    assert (repository["imageTagMutability"], repository["encryptionConfiguration"]["encryptionType"]) == (
-        "IMMUTABLE",
-        "KMS",
-    )
+    for repository in account.client("ecr").describe_repositories()["repositories"]:
+        kept = (repository["imageTagMutability"], repository["encryptionConfiguration"]["encryptionType"])
+        assert kept == ("IMMUTABLE", "KMS"), repository["repositoryName"]
 
 
 def test_managers_and_workers_are_as_many_as_asked_for(account: Account) -> None:
     groups = account.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     sizes = {group["AutoScalingGroupName"].rpartition("-")[2]: (group["MinSize"], group["MaxSize"]) for group in groups}
     managers = 3 if account.stack == "prod" else 1
-    assert sizes == {"managers": (managers, managers), "workers": (1, 4)}
+    assert sizes == {"managers": (managers, managers), "workers": (3, 9) if account.stack == "prod" else (1, 4)}
 
 
 def test_everything_that_can_carries_the_stacks_tags(account: Account) -> None:

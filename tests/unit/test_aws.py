@@ -153,8 +153,8 @@ def test_nodes_have_imdsv2_encrypted_disks_and_no_public_address(stack: Seen) ->
 
 def test_nodes_start_from_the_newest_image_of_their_processor_or_from_one_that_was_baked(prod: Seen) -> None:
     newest = {args["imageId"].rpartition("-")[2] for args in of_type(prod, "LaunchTemplate").values()}
-    assert newest == {"arm64"}
-    production = {**json.loads(PROD["beamops:production"]), "worker_type": "m7i.large", "bake_image": True}
+    assert newest == {"x86_64"}
+    production = {**json.loads(PROD["beamops:production"]), "manager_type": "t4g.medium", "bake_image": True}
     baked = run("prod", {**PROD, "beamops:production": json.dumps(production)})
     images = {name: args["imageId"] for name, args in of_type(baked, "LaunchTemplate").items()}
     assert images == {"manager": "ami-node-arm64", "worker": "ami-node-x86-64"}
