@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
-from cli.review import ACTIONS, Change, Difference, Review
+from cli.review import ACTIONS, SECRET, Change, Difference, Review
 from policies.prices import DATED
 
 MARK: Final = "<!-- beamops previews -->"
@@ -13,6 +13,9 @@ UNCHANGED: Final = "no changes"
 LIMIT: Final = 65_536 // 3 - 100
 """Characters for a stack: GitHub takes 65,536 in a comment, and one comment tells of three stacks."""
 _LONG: Final = 120
+_MANY: Final = 10
+"""Changes that a reviewer takes in at once: more are folded."""
+_LEGEND: Final = "`+` created · `~` changed in place · `±` deleted and created again; a property in bold forces that"
 _SIGNS: Final = {"delete": "-", "replace": "±", "create": "+", "update": "~"}
 _KINDS: Final = {"delete": "deleted", "replace": "replaced", "create": "created", "update": "updated"}
 
@@ -55,13 +58,16 @@ def _lines(review: Review, detail: str) -> Iterator[str]:
         yield ""
         yield "</details>"
         yield ""
+    if review.changes:
+        yield f"<sub>{_LEGEND}</sub>"
+        yield ""
     yield f"<sub>Rules: docs/policies.md. Costs: list prices of {DATED}, without traffic (policies/prices.py).</sub>"
 
 
 def _verdict(review: Review) -> str:
     if review.blocked:
         return "⛔ blocked"
-    return UNCHANGED if not review.changes else "✅ may be deployed"
+    return UNCHANGED if not review.changes else "✅ no rule is broken, no data is lost"
 
 
 def _summary(review: Review) -> str:
@@ -79,12 +85,25 @@ def _dangerous(changes: list[Change], action: str) -> Iterator[str]:
         return
     yield f"**{_KINDS[action].capitalize()}:**"
     yield ""
-    for change in changes:
-        forced = [f"`{difference.path}`" for difference in change.differences if difference.forces]
-        why = f", forced by {', '.join(forced)}" if forced else ""
-        data = " — **it keeps data**" if change.keeps_data else ""
-        yield f"- **{change.name}** ({change.kind}){why}{data}"
+    # Of many, those that take data along are seen at once.
+    first = changes if len(changes) <= _MANY else [change for change in changes if change.keeps_data]
+    yield from (_danger(change) for change in first)
+    rest = [change for change in changes if change not in first]
+    if rest:
+        yield ""
+        yield f"<details><summary>{len(rest)} more {_KINDS[action]}</summary>"
+        yield ""
+        yield from (_danger(change) for change in rest)
+        yield ""
+        yield "</details>"
     yield ""
+
+
+def _danger(change: Change) -> str:
+    forced = [f"`{difference.path}`" for difference in change.differences if difference.forces]
+    why = f", forced by {', '.join(forced)}" if forced else ""
+    data = " — **its data would be lost**" if change.keeps_data else ""
+    return f"- **{change.name}** ({change.kind}){why}{data}"
 
 
 def _chapters(review: Review, detail: str) -> Iterator[str]:
@@ -95,7 +114,8 @@ def _chapters(review: Review, detail: str) -> Iterator[str]:
             for action in ACTIONS
             if any(change.action == action for change in changes)
         )
-        yield f"<details><summary>{chapter}: {counted}</summary>"
+        folded = "<details>" if len(review.changes) > _MANY else "<details open>"
+        yield f"{folded}<summary>Chapter {chapter}: {counted}</summary>"
         yield ""
         for change in changes:
             yield f"- `{_SIGNS[change.action]}` {change.name} ({change.kind})"
@@ -108,7 +128,8 @@ def _chapters(review: Review, detail: str) -> Iterator[str]:
 
 def _difference(one: Difference) -> str:
     path = f"**`{one.path}`**" if one.forces else f"`{one.path}`"
-    return f"{path}: {_value(one.old)} → {_value(one.new)}"
+    new = "another secret" if one.old == one.new == SECRET else _value(one.new)
+    return f"{path}: {_value(one.old)} → {new}"
 
 
 def _value(text: str) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from pulumi.runtime.rpc import UNKNOWN
@@ -22,7 +23,7 @@ _AFTER: Final = {"same", "update", "replace", "create", "import"}
 _AFTERMATH: Final = ("preview failed", "an unhandled error occurred: program exited")
 """What the engine says once something else has been said to be wrong."""
 _SECRET_MARK: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the sdk's mark of a secret, not one
-_SECRET: Final = "[secret]"  # noqa: S105
+SECRET: Final = "[secret]"  # noqa: S105
 _LATER: Final = "(known after the update)"
 
 
@@ -89,11 +90,14 @@ class Review:
     def blocked(self) -> list[str]:
         """Why this may not be deployed, in a line each."""
         mandatory = [f"{one.rule}: {one.message}" for one in self.violations if one.level == "mandatory"]
-        lost = [
-            f"{change.name} ({change.kind}) keeps data and would be {change.action}d; ALLOW_DELETE={change.name} "
-            "allows it once"
-            for change in self.lost
-        ]
+        lost = []
+        for name, changes in groupby(sorted(self.lost, key=lambda change: change.name), key=lambda change: change.name):
+            kinds = [f"{change.kind.rpartition(':')[2]} (to be {change.action}d)" for change in changes]
+            them = "it" if len(kinds) == 1 else "all of them"
+            lost.append(
+                f"data would be lost: {name}: {', '.join(kinds)}; if that is meant, make a backup, and give "
+                f"ALLOW_DELETE={name} to `make preview` and `make up`, which allows {them} once"
+            )
         return [*mandatory, *lost, *self.faults]
 
 
@@ -171,7 +175,7 @@ def _read_differences(step: Mapping[str, Any]) -> Iterator[Difference]:
     for path, how in sorted((step.get("detailedDiff") or {}).items()):
         before, after = _show(_find(old, path)), _show(_find(new, path))
         # Providers also name what they have a default for, and what is the same to whoever reads it.
-        if before != after or _SECRET in before:
+        if before != after or SECRET in before:
             yield Difference(path, before, after, how["diffKind"].endswith("-replace"))
 
 
@@ -212,7 +216,7 @@ def _show(value: Any) -> str:
 
 def _hide(value: Any) -> Any:
     if isinstance(value, dict):
-        return _SECRET if _SECRET_MARK in value else {key: _hide(one) for key, one in value.items()}
+        return SECRET if _SECRET_MARK in value else {key: _hide(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_hide(one) for one in value]
     return _LATER if value == UNKNOWN else value

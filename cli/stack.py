@@ -52,8 +52,14 @@ _ON_SWARM: Final = {
     "docker:index/serviceConfig:ServiceConfig": "configs",
 }
 """What swarms hold, and how Docker's SDK calls it."""
-_BEHIND_SESSION: Final = ("docker:index/", "pulumi-python:dynamic/docker:", "pulumi-python:dynamic/aws:ReadyNodes")
-"""What is looked at through a session with a manager, by a piece of its URN."""
+_CLOSED: Final = (
+    "docker:index/",
+    "pulumi-python:dynamic/docker:",
+    "pulumi-python:dynamic/aws:ReadyNodes",
+    "aws:secretsmanager/secretVersion:",
+    "aws:ssm/parameter:",
+)
+"""What the role that can change nothing may not look at, by a piece of its URN: sessions, secrets, parameters."""
 POLICIES: Final = ROOT / "policies"
 
 
@@ -110,6 +116,7 @@ class Stack:
             self._environment["PULUMI_BACKEND_URL"] = configured
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
             self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
+        _mend_state(self._environment["PULUMI_BACKEND_URL"])
         self._config = self._select()
 
     def up(self, plan: Path | None = None) -> None:
@@ -145,8 +152,7 @@ class Stack:
         if drift:
             arguments.append("--refresh")
             if is_session(self._swarm):
-                # Whoever may only look has no session with a manager.
-                arguments += [part for kind in _BEHIND_SESSION for part in ("--exclude", f"**{kind}**")]
+                arguments += [part for kind in _CLOSED for part in ("--exclude", f"**{kind}**")]
         arguments += ["--save-plan", str(plan.resolve())] if plan else []
         done = subprocess.run(
             [str(self._toolchain.program), *arguments],
@@ -300,6 +306,21 @@ def _passphrase_file() -> Path:
     except FileExistsError:
         pass
     return file
+
+
+def _mend_state(backend: str) -> None:
+    """Remove notes about files of the state that a run, cut off as it wrote one, left unreadable.
+
+    Pulumi's file backend (gocloud.dev/blob/fileblob) writes a state in one step, and a file of its attributes, which it
+    can do without, in place. It does not read a state whose attributes it cannot read.
+    """
+    if not backend.startswith("file://"):
+        return
+    for notes in (Path(backend.removeprefix("file://")) / ".pulumi").rglob("*.attrs"):
+        try:
+            json.loads(notes.read_text())
+        except ValueError:
+            notes.unlink()
 
 
 def _stale_locks(backend: str, stack: str) -> bool:

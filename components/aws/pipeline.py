@@ -16,8 +16,9 @@ _ISSUER: Final = "https://token.actions.githubusercontent.com"
 _READ_ONLY: Final = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 _SESSION_SECONDS: Final = 3600
 _SERVICES: Final = (
-    "autoscaling", "budgets", "cloudwatch", "ec2", "ecr", "elasticloadbalancing", "events", "imagebuilder", "kms",
-    "lambda", "logs", "rds", "route53", "s3", "secretsmanager", "sns", "ssm", "acm",
+    "acm", "autoscaling", "budgets", "cloudwatch", "dynamodb", "ec2", "ec2-instance-connect", "ecr",
+    "elasticloadbalancing", "events", "imagebuilder", "kms", "lambda", "logs", "rds", "route53", "s3",
+    "secretsmanager", "sns", "ssm",
 )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def test_a_pull_request_is_previewed_and_a_second_push_updates_its_comment(repos
     repository.change_settings(replicas=3)
     first = repository.preview()
     assert first.startswith(MARK)
-    assert "## dev: ✅ may be deployed" in first
+    assert "## dev: ✅ no rule is broken, no data is lost" in first
     assert "`2` → `3`" in first
     repository.change_settings(replicas=1)
     second = repository.preview()

@@ -318,6 +318,15 @@ def test_a_managers_policy_is_what_the_script_calls() -> None:
     assert beside == set()
 
 
+def test_a_deployment_may_use_every_service_that_the_stack_has() -> None:
+    """And what a session with a manager takes."""
+    document = deploy_policy(Names("beamops", "prod"), ACCOUNT, "eu-central-1")
+    allowed = {action.split(":")[0] for one in statements(document) for action in one["Action"]}
+    called = {"elbv2": "elasticloadbalancing"}
+    used = {called.get(service, service) for service in program.SERVICES} | {"ec2-instance-connect", "ssm"}
+    assert used <= allowed
+
+
 def test_github_is_trusted_for_exact_subjects_alone() -> None:
     document = json.loads(trust_github("arn:x", ["repo:beamops/beamops:environment:prod"]))
     condition = document["Statement"][0]["Condition"]

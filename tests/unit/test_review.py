@@ -75,9 +75,9 @@ def test_changes_are_told_by_chapter_with_the_dangerous_ones_first() -> None:
     assert (
         text.index("**Deleted:**")
         < text.index("**Replaced:**")
-        < text.index("<details><summary>Distribution: 1 updated")
+        < text.index("<details open><summary>Chapter Distribution: 1 updated")
     )
-    assert "- **database** (aws:rds/instance:Instance), forced by `identifier` — **it keeps data**" in text
+    assert "- **database** (aws:rds/instance:Instance), forced by `identifier` — **its data would be lost**" in text
     assert "  - `mode.replicated.replicas`: `2` → `3`" in text
     assert "  - **`identifier`**: `a` → `b`" in text
     assert '`tags["x.y"]`: `1` → `(known after the update)`' in text
@@ -95,9 +95,11 @@ def test_no_secret_is_shown(render: Any) -> None:
 
 
 def test_what_keeps_data_is_lost_by_allowance_alone() -> None:
-    assert read(*EVENTS).blocked == [
-        "database (aws:rds/instance:Instance) keeps data and would be replaced; ALLOW_DELETE=database allows it once"
-    ]
+    (line,) = read(*EVENTS).blocked
+    assert line == (
+        "data would be lost: database: Instance (to be replaced); if that is meant, make a backup, and give "
+        "ALLOW_DELETE=database to `make preview` and `make up`, which allows it once"
+    )
     assert read(*EVENTS, allowed=frozenset({"database"})).blocked == []
 
 
@@ -148,6 +150,27 @@ def test_long_values_are_folded_and_a_long_preview_is_shortened() -> None:
     assert "**2000 to be created**" in short
 
 
+def test_of_many_that_are_replaced_those_that_take_data_along_are_seen_at_once() -> None:
+    many = [
+        step(
+            "replace", "aws:ec2/subnet:Subnet", f"s{number}", old={"x": 1}, new={"x": 2}, detail={"x": "update-replace"}
+        )
+        for number in range(11)
+    ]
+    text = render_markdown(read(*many, DATABASE))
+    assert (
+        text.index("**database**") < text.index("<details><summary>11 more replaced</summary>") < text.index("**s0**")
+    )
+    assert "<details open>" not in text, "many changes are folded"
+
+
+def test_one_name_of_several_that_keep_data_says_that_it_allows_them_all() -> None:
+    volume = step("delete", "docker:index/volume:Volume", "database", "chapters:Distribution", old={"name": "x"})
+    (line,) = read(DATABASE, volume).blocked
+    assert "database: Volume (to be deleted), Instance (to be replaced)" in line
+    assert "allows all of them once" in line
+
+
 def test_the_json_is_for_programs() -> None:
     told = json.loads(render_json(read(*EVENTS)))
     assert told["counts"] == {"delete": 1, "replace": 1, "create": 1, "update": 1, "same": 1}
@@ -172,9 +195,9 @@ def test_drift_is_one_issue_which_is_closed_when_it_is_gone(github: GitHub, tmp_
     (tmp_path / "prod.md").write_text("## prod: no changes\n")
     assert report_drift(tmp_path) == "nothing has drifted"
     assert github.issues == []
-    (tmp_path / "prod.md").write_text("## prod: ✅ may be deployed\n\n**1 to be updated**\n")
+    (tmp_path / "prod.md").write_text("## prod: ✅ no rule is broken, no data is lost\n\n**1 to be updated**\n")
     assert report_drift(tmp_path) == "https://x/issues/0"
-    (tmp_path / "prod.md").write_text("## prod: ✅ may be deployed\n\n**2 to be updated**\n")
+    (tmp_path / "prod.md").write_text("## prod: ✅ no rule is broken, no data is lost\n\n**2 to be updated**\n")
     assert report_drift(tmp_path) == "https://x/issues/0"
     (issue,) = github.issues
     assert issue["labels"] == ["drift"]
