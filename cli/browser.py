@@ -15,5 +15,5 @@ def ensure_browser() -> str:
     if found := shutil.which("chromium"):
         return found
     with step("Installing Chromium"):
-        install("chromium")
+        install("chromium", "fonts-noto-color-emoji")  # signs such as ✅ are in no other font
     return ensure_browser()

@@ -2,9 +2,7 @@
 
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-import psutil
 import yaml
 
 from cli.console import StopError, console
 from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, made, stack_file
+from cli.state import PROJECT, has_stale_locks, mend_state, passphrase_file
 from cli.toolchain import Toolchain
 from components.aws.session import is_session, session_host
 from components.containers import ROOT
@@ -35,7 +33,6 @@ from components.settings import (
     read_settings,
 )
 
-_PROJECT: Final = "beamops"
 _EMULATED: Final = [
     {
         "rule": "overlays-encrypted",
@@ -115,8 +112,8 @@ class Stack:
         elif configured := os.environ.get("PULUMI_BACKEND_URL"):
             self._environment["PULUMI_BACKEND_URL"] = configured
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
-            self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
-        _mend_state(self._environment["PULUMI_BACKEND_URL"])
+            self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
+        mend_state(self._environment["PULUMI_BACKEND_URL"])
         self._config = self._select()
 
     def up(self, plan: Path | None = None) -> None:
@@ -223,7 +220,7 @@ class Stack:
             return own
         folder = made(self._folder / "stacks" / self.names.stack, 0o700)
         salted = folder / f"Pulumi.{self.name}.yaml"
-        (folder / "Pulumi.yaml").write_text(f"name: {_PROJECT}\nruntime: python\n")
+        (folder / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
         self._ask("stack", "select", self.name, "--create", folder=folder)
         kept = yaml.safe_load(salted.read_text()) if salted.exists() else {}
         state = json.loads(self._ask("stack", "export", "--show-secrets", "--stack", self.name, folder=folder))
@@ -234,7 +231,7 @@ class Stack:
 
     def _repair(self) -> None:
         """Make good what a run that was cut off left: its lock, and what it was making and did not note down."""
-        if _stale_locks(self._environment["PULUMI_BACKEND_URL"], self.name):
+        if has_stale_locks(self._environment["PULUMI_BACKEND_URL"], self.name):
             console.print("! An earlier run was cut off: its lock is removed.")
             self._ask("cancel", "--yes", "--stack", self.name)
         state = json.loads(self._ask("stack", "export", "--stack", self.name))
@@ -296,50 +293,6 @@ def _for_this_machine(config: dict[str, Any]) -> dict[str, Any]:
     key = f"{NAMESPACE}:policies"
     listed = config.get(key, {}).get("exemptions", [])
     return {**config, key: {"exemptions": [*listed, *_EMULATED]}}
-
-
-def _passphrase_file() -> Path:
-    file = data_folder() / "passphrase"
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as content:
-            content.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
-    return file
-
-
-def _mend_state(backend: str) -> None:
-    """Remove notes about files of the state that a run, cut off as it wrote one, left unreadable.
-
-    Pulumi's file backend (gocloud.dev/blob/fileblob) writes a state in one step, and a file of its attributes, which it
-    can do without, in place. It does not read a state whose attributes it cannot read.
-    """
-    if not backend.startswith("file://"):
-        return
-    for notes in (Path(backend.removeprefix("file://")) / ".pulumi").rglob("*.attrs"):
-        try:
-            json.loads(notes.read_text())
-        except ValueError:
-            notes.unlink()
-
-
-def _stale_locks(backend: str, stack: str) -> bool:
-    """Whether every lock of the stack was left by a process of this machine that is gone."""
-    if not backend.startswith("file://"):
-        return False
-    folder = Path(backend.removeprefix("file://")) / ".pulumi" / "locks" / "organization" / _PROJECT / stack
-    locks = [json.loads(lock.read_text()) for lock in folder.glob("*.json")] if folder.exists() else []
-    return bool(locks) and all(
-        lock["hostname"] == socket.gethostname() and not _pulumi_runs(lock["pid"]) for lock in locks
-    )
-
-
-def _pulumi_runs(pid: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("pulumi")
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _explain(error: str) -> str:

@@ -197,6 +197,7 @@ def steady(text: str) -> str:
     text = re.sub(r"\b(vpc|subnet|sg|lt|eni|igw|rtb|nat|eipalloc|vpce)-[0-9a-f]{8,}\b", r"\1-…", text)
     text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b", "…", text)
     text = re.sub(r"(?<=[:/`-])([0-9a-f]{12,64}|[0-9a-z]{25}|(?=[a-z]*[0-9])[0-9a-z]{8})(?=[`\" ])", "…", text)
+    text = re.sub(r"(-password-v[0-9]+-)[0-9a-z]{8}\b", r"\1…", text)  # the swarm's own
     text = re.sub(r"\b[1-6][0-9]{4}\b", "PORT", text)
     return re.sub(r"(prices|list prices) of [0-9-]{10}", r"\1 of …", text)
 
