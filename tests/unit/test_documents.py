@@ -52,6 +52,26 @@ def test_every_coordinator_command_that_is_shown_exists(page: Path) -> None:
             found = found.commands[word]  # type: ignore[attr-defined]
 
 
+def test_every_chapter_has_its_page() -> None:
+    sources = [file.read_text() for file in (ROOT / "components").rglob("*.py")]
+    chapters = {
+        (int(number), name.lower())
+        for source in sources
+        for name, number in re.findall(r"class (\w+)\((?:Aws)?Chapter\):.*?\n    number = (\d+)", source, re.DOTALL)
+    }
+    pages = {page.stem for page in (ROOT / "docs" / "chapters").glob("[0-9]*.md")}
+    numbered = {number for number, _ in chapters}
+    assert {int(page[:2]) for page in pages} == numbered
+    named = {f"{number:02}-{name}" for number, name in chapters}
+    assert pages <= named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_the_code_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"`((?:components|cli|tests|app|policies|toolchain|images)/[\w./-]+)`", page.read_text())
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
 def test_every_error_code_is_explained() -> None:
     page = (ROOT / "docs" / "coordinator.md").read_text()
     codes = {kind.code for kind in vars(errors).values() if hasattr(kind, "code")}
