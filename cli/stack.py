@@ -17,7 +17,7 @@ from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, made, stack_file
 from cli.state import PROJECT, has_stale_locks, mend_state, passphrase_file
 from cli.toolchain import Toolchain
-from components.aws.session import is_session, session_host
+from components.aws.session import end_session, ensure_key, is_session, session_host
 from components.containers import ROOT
 from components.engine import connect, engine_host
 from components.naming import STACK_LABEL, Names
@@ -151,11 +151,12 @@ class Stack:
             if is_session(self._swarm):
                 arguments += [part for kind in _CLOSED for part in ("--exclude", f"**{kind}**")]
         arguments += ["--save-plan", str(plan.resolve())] if plan else []
-        done = subprocess.run(
-            [str(self._toolchain.program), *arguments],
-            cwd=ROOT, env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        with self._session():
+            done = subprocess.run(
+                [str(self._toolchain.program), *arguments],
+                cwd=ROOT, env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
         lines = done.stdout.splitlines()
         if not any('"summaryEvent"' in line for line in lines):
             raise StopError(_explain(done.stderr or done.stdout[-2000:]))
@@ -188,13 +189,26 @@ class Stack:
         arguments = [
             str(self._toolchain.program), command, "--stack", self.name, "--config-file", str(self._config), *flags
         ]  # fmt: skip
-        with _left_to_pulumi():
+        with self._session(), _left_to_pulumi():
             done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
         if done.returncode:
             raise StopError(
                 f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
                 f"Nothing is lost: mend the cause and run it again, it goes on from there"
             )
+
+    @contextmanager
+    def _session(self) -> Iterator[None]:
+        """A run with a connection to the machines of its own, where there are any."""
+        if not is_session(self._swarm):
+            yield
+            return
+        ensure_key()
+        end_session(self._swarm)
+        try:
+            yield
+        finally:
+            end_session(self._swarm)
 
     def _ask(self, *arguments: str, folder: Path = ROOT, given: str | None = None) -> str:
         done = subprocess.run(

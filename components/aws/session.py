@@ -39,7 +39,8 @@ def ssh_options() -> list[str]:
     """Options of SSH for such a host; paths are relative to the project's folder, where Pulumi's plugins run.
 
     Which machine answers is proven by Session Manager, which asks for it by its id over TLS: the host's key is new
-    with every machine, and says nothing more. One connection serves all that ask within a minute: each takes seconds.
+    with every machine, and says nothing more. One connection serves all that a run asks, since each takes seconds;
+    it outlasts any pause of a run, and is ended before the next (`end_session`): who meets it as it ends by itself fails.
     """
     options = {
         "ProxyCommand": f"{_COMMAND} %h",
@@ -51,7 +52,7 @@ def ssh_options() -> list[str]:
         "ServerAliveInterval": "15",
         "ControlMaster": "auto",
         "ControlPath": f"{_FOLDER}/%C",
-        "ControlPersist": "60",
+        "ControlPersist": "600",
     }
     return [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
 
@@ -63,6 +64,12 @@ def ensure_key() -> None:
     if not (folder / "key").exists():
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "beamops", "-f", str(folder / "key")]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def end_session(host: str) -> None:
+    """End the connection that an earlier run may have left."""
+    command = ["ssh", *ssh_options(), "-O", "exit", host]
+    subprocess.run(command, cwd=_ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def explain_session(host: str) -> str:

@@ -63,7 +63,8 @@ class Account:
             "BEAMOPS_ROLE": role,
             "BEAMOPS_STACK": self.stack,
             "BEAMOPS_KEY": f"alias/{self.stack}",
-            "BEAMOPS_METRICS": "http://127.0.0.1:4000/metrics",
+            "BEAMOPS_METRICS": ":4000/metrics",
+            "BEAMOPS_MANAGERS": "drain",
             "BEAMOPS_INSTANCE": self.instances[node.number - 1],
             "BEAMOPS_ADDRESS": node.address,
             "BEAMOPS_LEASE_SECONDS": str(LEASE_SECONDS),
@@ -210,11 +211,11 @@ def test_the_leader_tells_how_much_ready_work_there_is_for_each_worker(
     wait_all({first.number: begin(account, first, "manager")})
     wait_all({node.number: begin(account, node, "worker") for node in (worker, other)})
     (tmp_path / "metrics").write_text(METRICS)
-    server = ["-m", "http.server", "4000", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
-    coordinator = first.inside(sys.executable, *server, environment={})
+    server = ["-m", "http.server", "4000", "--bind", worker.address, "--directory", str(tmp_path)]
+    coordinator = worker.inside(sys.executable, *server, environment={})
     try:
         probe = ["curl", "-sf", "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
-        first.inside(*probe, "http://127.0.0.1:4000/metrics", environment={}).communicate(timeout=30)
+        first.inside(*probe, f"http://{worker.address}:4000/metrics", environment={}).communicate(timeout=30)
         wait_all({first.number: begin(account, first, "manager", "keep")})
     finally:
         coordinator.terminate()
@@ -229,6 +230,23 @@ def test_the_leader_tells_how_much_ready_work_there_is_for_each_worker(
         Statistics=["Average"],
     )
     assert [point["Average"] for point in told["Datapoints"]] == [4.5]
+
+
+def test_the_leader_writes_on_each_node_which_machine_it_is_and_keeps_services_off_managers(
+    account: Account, nodes: Nodes
+) -> None:
+    first, worker = nodes.nodes[0], nodes.nodes[3]
+    wait_all({first.number: begin(account, first, "manager")})
+    wait_all({worker.number: begin(account, worker, "worker")})
+    wait_all({first.number: begin(account, first, "manager", "keep")})
+    with first.client() as client:
+        found = {node.attrs["Spec"]["Labels"]["beamops.instance"]: node.attrs["Spec"] for node in client.nodes.list()}
+    instances = {node.number: account.instances[node.number - 1] for node in (first, worker)}
+    assert set(found) == set(instances.values())
+    assert found[instances[first.number]]["Availability"] == "drain"
+    assert found[instances[worker.number]]["Availability"] == "active"
+    zones = {spec["Labels"]["beamops.zone"] for spec in found.values()}
+    assert all(zone.startswith(REGION) for zone in zones)
 
 
 def test_of_twenty_starts_at_once_one_initialises(account: Account, nodes: Nodes, tmp_path: Path) -> None:
