@@ -40,7 +40,7 @@ def ssh_options() -> list[str]:
 
     Which machine answers is proven by Session Manager, which asks for it by its id over TLS: the host's key is new
     with every machine, and says nothing more. One connection serves all that a run asks, since each takes seconds;
-    it outlasts any pause of a run, and is ended before the next (`end_session`): who meets it as it ends by itself fails.
+    it outlasts any pause of a run, and is ended before the next (`end_session`): who meets it as it ends fails.
     """
     options = {
         "ProxyCommand": f"{_COMMAND} %h",
