@@ -287,7 +287,7 @@ class Site:
 @contextmanager
 def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
     """Everything but what the stack makes."""
-    install("dnsmasq-base")
+    install("dnsmasq-base", "openssh-client")
     ensure_key()
     for part in ("bin", "certificates", "machines", "registry"):
         (folder / part).mkdir(parents=True)

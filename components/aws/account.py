@@ -40,7 +40,7 @@ def check_account(settings: ProductionSettings, region: str, engine: Engine, *, 
                 f"beamops:production.{name}: {machine} is {find_architecture(machine)}, and the engine here builds for "
                 f"{built}: deploy from an {find_architecture(machine)} machine, or choose a type that is {built}"
             )
-    missing = [program for program in ("aws", PLUGIN) if shutil.which(program) is None] if changes else []
+    missing = [program for program in ("aws", "ssh", PLUGIN) if shutil.which(program) is None] if changes else []
     if missing:
         raise EngineError(
             f"{' and '.join(missing)} not found; nodes are reached through Session Manager: install the AWS CLI "

@@ -171,4 +171,6 @@ def test_a_wrong_account_or_machine_is_one_line_before_anything_is_made(monkeypa
         "arm64 machine, or choose a type that is x86_64"
     )
     monkeypatch.setenv("PATH", "/nowhere")
-    assert check(monkeypatch, changes=True).startswith("aws and session-manager-plugin not found; nodes are reached")
+    assert check(monkeypatch, changes=True).startswith(
+        "aws and ssh and session-manager-plugin not found; nodes are reached"
+    )
