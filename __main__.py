@@ -28,7 +28,7 @@ made_up = random.Provider("random")
 on_engine = pulumi.ResourceOptions(providers=[docker.Provider("engine", host=engine.host), made_up])
 endpoint = os.environ.get(ENDPOINT_VARIABLE)
 
-cloud = release = None
+cloud = None
 if names.environment != Environment.DEV:
     from components.aws import program  # the SDK of AWS takes a second to load, which dev need not spend
 
@@ -37,32 +37,30 @@ if names.environment != Environment.DEV:
 plan = Plan(names, PlanArgs(settings.plan, settings.distribution, engine), on_engine)
 on_machines = cloud is not None and endpoint is None
 containers = Containers(names, ContainersArgs(settings.containers.source, database=not on_machines), on_engine)
+database: SwarmDatabase | ServerDatabase
+beneath: pulumi.Resource
 if cloud is not None and on_machines:
-    release = program.release(names, settings, cloud, engine.host, containers, made_up)
+    beneath = release = program.release(names, settings, cloud, engine.host, containers, made_up)
     host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
+    images, database = release.images, release.database
 else:
     development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
+    beneath = swarm = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
     host, on_swarm, swarm_id = engine.host, on_engine, development.swarm.id
+    assert containers.postgresql is not None  # noqa: S101 - made where it runs here
+    images = Images(containers.coordinator, containers.proxy)
+    database = SwarmDatabase(containers.postgresql, swarm.data_constraint)
 network = Network(
     names,
     NetworkArgs(
         swarm_id,
         encrypted=cloud is not None and settings.network.encrypted_overlays,
-        database_outside=release is not None,
+        database_outside=on_machines,
     ),
     on_swarm,
 )
 password = None if cloud is None else cloud.database_password
 secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password), on_swarm)
-beneath: pulumi.Resource
-database: SwarmDatabase | ServerDatabase
-if release is not None:
-    images, database, beneath = release.images, release.database, release
-else:
-    beneath = swarm = Swarm(names, SwarmArgs(host, development.swarm.node), on_swarm)
-    images = Images(containers.coordinator, containers.proxy)
-    assert containers.postgresql is not None  # noqa: S101 - made where it runs here
-    database = SwarmDatabase(containers.postgresql, swarm.data_constraint)
 distribution = Distribution(
     names,
     DistributionArgs(
@@ -79,7 +77,7 @@ distribution = Distribution(
     on_swarm,
 )
 
-pulumi.export("url", distribution.url if cloud is None or release is None else cloud.url)
+pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)
 pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})
 pulumi.export("memory_mib", plan.memory_mib)
 shown = {"coordinator": images.coordinator, "postgresql": containers.postgresql, "proxy": images.proxy}

@@ -84,12 +84,7 @@ def deploy(
         deployed.up(plan)
         return str(deployed.outputs()["url"])
 
-    @contextmanager
-    def engine() -> Iterator[docker.DockerClient]:
-        with _connect(stack, aws) as (client, _):
-            yield client
-
-    release(engine, deployed.names, put, authenticated=stack != Environment.DEV)
+    release(deployed.swarm, deployed.names, put, authenticated=stack != Environment.DEV)
     _summarise(stack, aws, deployed.outputs())
 
 

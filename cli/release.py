@@ -6,7 +6,6 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +13,11 @@ import docker
 
 from cli.console import StopError, console, step
 from cli.tokens import make_token
-from components.engine import EngineError
+from components.engine import EngineError, connect
 from components.naming import STACK_LABEL, Names
 
 _AGENT: Final = "smoke-test"
 _TIMEOUT_SECONDS: Final = 30
-_Connect = Callable[[], AbstractContextManager[docker.DockerClient]]
 
 
 def try_out(url: str, token: str | None) -> None:
@@ -74,11 +72,11 @@ def roll_back(client: docker.DockerClient, names: Names, before: Mapping[str, An
     return changed
 
 
-def release(connect: _Connect, names: Names, deploy: Callable[[], str], *, authenticated: bool) -> None:
+def release(swarm: str, names: Names, deploy: Callable[[], str], *, authenticated: bool) -> None:
     """Deploy, try, and put the services back if it does not do.
 
     Args:
-        connect: opens a client of the swarm's engine.
+        swarm: where its engine is.
         names: the stack's.
         deploy: deploys, and gives the address to try.
         authenticated: whether the coordinators ask for tokens.
@@ -86,18 +84,18 @@ def release(connect: _Connect, names: Names, deploy: Callable[[], str], *, authe
     Raises:
         StopError: the release did not do; says what was put back.
     """
-    with connect() as client:
+    with connect(swarm) as client:
         before = note_services(client, names)
     url = deploy()
     try:
         with step("Smoke test"):
             token = None
             if authenticated:
-                with connect() as client:
+                with connect(swarm) as client:
                     token = make_token(client, names, _AGENT, "operator")
             try_out(url, token)
     except (StopError, EngineError):
-        with connect() as client:
+        with connect(swarm) as client:
             back = roll_back(client, names, before)
         put = f"{', '.join(back)} run again what they ran before" if back else "no service had changed"
         console.print(f"! The release does not do: {put}.")

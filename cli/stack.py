@@ -99,7 +99,7 @@ class Stack:
         self._folder = made(data_folder() / "emulated", 0o700) if emulator else data_folder()
         self.names = Names(settings.plan.name, name)
         self._toolchain = toolchain
-        self._swarm = swarm
+        self.swarm = swarm
         self._environment = {
             **os.environ,
             **toolchain.environment,
@@ -148,7 +148,7 @@ class Stack:
         arguments += ["--policy-pack", str(POLICIES)]
         if drift:
             arguments.append("--refresh")
-            if is_session(self._swarm):
+            if is_session(self.swarm):
                 arguments += [part for kind in _CLOSED for part in ("--exclude", f"**{kind}**")]
         arguments += ["--save-plan", str(plan.resolve())] if plan else []
         with self._session():
@@ -200,15 +200,15 @@ class Stack:
     @contextmanager
     def _session(self) -> Iterator[None]:
         """A run with a connection to the machines of its own, where there are any."""
-        if not is_session(self._swarm):
+        if not is_session(self.swarm):
             yield
             return
         ensure_key()
-        end_session(self._swarm)
+        end_session(self.swarm)
         try:
             yield
         finally:
-            end_session(self._swarm)
+            end_session(self.swarm)
 
     def _ask(self, *arguments: str, folder: Path = ROOT, given: str | None = None) -> str:
         done = subprocess.run(
@@ -269,7 +269,7 @@ class Stack:
         kind = _ON_SWARM.get(resource["type"])
         if kind is None or not name:
             return
-        with connect(self._swarm) as client:
+        with connect(self.swarm) as client:
             if not client.info()["Swarm"]["ControlAvailable"]:
                 return
             for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self.names.stack}"}):

@@ -33,7 +33,8 @@ def mend_state(backend: str) -> None:
     """
     if not backend.startswith("file://"):
         return
-    for notes in (Path(backend.removeprefix("file://")) / ".pulumi").rglob("*.attrs"):
+    # Not of its history, which grows with every run and is read by none of them.
+    for notes in (Path(backend.removeprefix("file://")) / ".pulumi" / "stacks").rglob("*.attrs"):
         try:
             json.loads(notes.read_text())
         except ValueError:

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import docker
 from coordinator import contract
-from docker.types import ServiceMode
 
 from cli.console import StopError
 from components.engine import EngineError, find_services
 from components.naming import Names
-from components.resources import await_service, remove_service
+from components.resources import run_job
 
 _ROLES: Final = ("viewer", "agent", "operator")
 
@@ -40,13 +39,7 @@ def make_token(client: docker.DockerClient, names: Names, name: str, role: str) 
     template["RestartPolicy"] = {"Condition": "none"}
     job = names.of(f"token-{id_[:8]}")
     try:
-        made = client.api.create_service(
-            template, name=job, labels=names.labels("secrets"), mode=ServiceMode("replicated-job", replicas=1),
-            networks=template.pop("Networks"),
-        )  # fmt: skip
-        await_service(client, client.services.get(made["ID"]), job)
+        run_job(client, template, job, names.labels("secrets"), networks=template.pop("Networks"))
     except EngineError as error:
         raise StopError(f"no token was made: {' '.join(str(error).split())}") from None
-    finally:
-        remove_service(client, job)
     return f"{contract.TOKEN_PREFIX}{id_}.{secret}"

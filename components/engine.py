@@ -16,9 +16,8 @@ import docker
 import psutil
 import requests
 
-from components.aws.session import ensure_key, explain_session, is_session, ssh_options
+from components.aws.session import ROOT, ensure_key, explain_session, is_session, ssh_options
 
-_ROOT: Final = Path(__file__).parent.parent
 _TIMEOUT_SECONDS: Final = 10
 _TUNNEL_SECONDS: Final = 60
 _ENGINE_SOCKET: Final = "/var/run/docker.sock"
@@ -78,7 +77,7 @@ def _tunnel(host: str) -> Iterator[str]:
         alone = ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"]
         command = ["ssh", *alone, *ssh_options(), "-N", "-L", f"{here}:{_ENGINE_SOCKET}"]
         with (Path(folder) / "said").open("w+") as said:
-            ssh = subprocess.Popen([*command, host], cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            ssh = subprocess.Popen([*command, host], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
             try:
                 end = time.monotonic() + _TUNNEL_SECONDS
                 while not here.exists():

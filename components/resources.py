@@ -154,14 +154,14 @@ class NodeLabels(dynamic.Resource, module="docker", name="NodeLabels"):
 
 class _JobProvider(dynamic.ResourceProvider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        _run_job(props)
+        _run_props(props)
         return dynamic.CreateResult(props["name"], props)
 
     def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
         return dynamic.DiffResult(changes=old["triggers"] != new["triggers"])
 
     def update(self, _id: str, _old: dict[str, Any], new: dict[str, Any]) -> dynamic.UpdateResult:
-        _run_job(new)
+        _run_props(new)
         return dynamic.UpdateResult(new)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
@@ -200,9 +200,8 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         super().__init__(_JobProvider(), name, values, opts)
 
 
-def _run_job(props: dict[str, Any]) -> None:
+def _run_props(props: dict[str, Any]) -> None:
     with connect(props["host"], timeout_seconds=60) as client:
-        remove_service(client, props["name"])
         uid = props["user"].partition(":")[0]
         spec = ContainerSpec(
             props["image"],
@@ -221,21 +220,41 @@ def _run_job(props: dict[str, Any]) -> None:
             restart_policy=RestartPolicy(condition="none"),
             networks=[NetworkAttachmentConfig(network) for network in props["networks"]],
         )
-        created = client.api.create_service(
-            template, name=props["name"], labels=props["labels"], mode=ServiceMode("replicated-job", replicas=1)
-        )
-        try:
-            await_service(client, client.services.get(created["ID"]), props["name"])
-        finally:
-            remove_service(client, props["name"])
+        run_job(client, template, props["name"], props["labels"])
 
 
-def await_service(client: docker.DockerClient, service: Any, name: str, *, tasks: int = 1) -> None:
-    """Wait until so many tasks of a job are complete.
+def run_job(
+    client: docker.DockerClient,
+    template: dict[str, Any],
+    name: str,
+    labels: dict[str, str],
+    *,
+    nodes: int | None = None,
+    **more: Any,
+) -> None:
+    """Run a task to its end, and leave nothing of it.
+
+    Args:
+        client: of a manager.
+        template: what the task is, as `docker.types.TaskTemplate` or a service's own specification has it.
+        name: of the service that is made for it; one of that name is removed first.
+        labels: of the service.
+        nodes: run one on every node, which are so many; else there is one.
+        more: further arguments of the service.
 
     Raises:
-        EngineError: one of them is not, with the end of what they logged.
+        EngineError: it did not succeed, with the end of what was logged.
     """
+    mode = ServiceMode("replicated-job", replicas=1) if nodes is None else ServiceMode("global-job")
+    remove_service(client, name)
+    try:
+        created = client.api.create_service(template, name=name, labels=labels, mode=mode, **more)
+        _await_job(client, client.services.get(created["ID"]), name, nodes or 1)
+    finally:
+        remove_service(client, name)
+
+
+def _await_job(client: docker.DockerClient, service: Any, name: str, tasks: int) -> None:
     end = time.monotonic() + _JOB_SECONDS
     status: dict[str, Any] = {"State": "pending"}
     while time.monotonic() < end:

@@ -15,6 +15,7 @@ from typing import Any
 import asyncssh
 
 from components.aws.session import USER
+from tests.forward import forward
 
 
 class Server(asyncssh.SSHServer):
@@ -39,27 +40,6 @@ class Server(asyncssh.SSHServer):
         self._connection = conn
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-
-
-async def forward(host: str, port: int) -> asyncio.Server:
-    """Serve a port of loopback with what answers there."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        beyond, back = await asyncio.open_connection(host, port)
-        await asyncio.gather(pump(reader, back), pump(beyond, writer))
-
-    return await asyncio.start_server(serve, "127.0.0.1", port)
-
-
 async def main(address: str, key: Path, engine: str, registry: str) -> None:
     async def run(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         assert process.command is not None
@@ -72,7 +52,7 @@ async def main(address: str, key: Path, engine: str, registry: str) -> None:
         process.exit(await child.wait())
 
     host, _, port = registry.partition(":")
-    registry_way = await forward(host, int(port))
+    registry_way = await forward("127.0.0.1", host, int(port))
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     server = await asyncssh.listen(
         address, 22, server_host_keys=[host_key], process_factory=run, encoding=None,

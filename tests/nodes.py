@@ -19,8 +19,11 @@ from typing import Self
 
 import docker
 
+from components.containers import ROOT
 from components.engine import connect
+from tests.aws import REGION, SIGNED_IN
 
+SCRIPT = ROOT / "components" / "aws" / "node.sh"
 NETWORK = "10.77.0"
 HOST = f"{NETWORK}.254"
 _START = """
@@ -89,6 +92,23 @@ class Node:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
         self.process = None
+
+    def script_environment(self, url: str, stack: str, role: str, instance: str) -> dict[str, str]:
+        """What the node's script is told when it starts, of an AWS API at that address."""
+        return {
+            **SIGNED_IN,
+            "AWS_ENDPOINT_URL": url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_PAGER": "",
+            "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "BEAMOPS_ROLE": role,
+            "BEAMOPS_STACK": stack,
+            "BEAMOPS_KEY": f"alias/{stack}",
+            "BEAMOPS_METRICS": ":4000/metrics",
+            "BEAMOPS_MANAGERS": "drain",
+            "BEAMOPS_INSTANCE": instance,
+            "BEAMOPS_ADDRESS": self.address,
+        }
 
     def client(self) -> AbstractContextManager[docker.DockerClient]:
         return connect(self.engine, 60)

@@ -9,10 +9,8 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import docker
 import httpx
 
@@ -29,11 +26,10 @@ from cli.places import cache_folder
 from components import catalogue
 from components.aws.session import ensure_key
 from components.containers import ROOT, base_reference, built_reference
-from tests.nodes import HOST, Node, Nodes, run
+from tests.aws import REGION, SIGNED_IN, ask
+from tests.nodes import HOST, SCRIPT, Node, Nodes, run
 from tests.servers import free_port
 
-REGION = "eu-central-1"
-SCRIPT = ROOT / "components" / "aws" / "node.sh"
 MANAGERS, WORKERS = 3, 2
 _SUBJECTS = f"DNS:*.aaaaaaaaaa.{REGION}.rds.amazonaws.com"
 _MOTO = """
@@ -69,46 +65,6 @@ while data := beyond.recv(65536):
 """
 
 
-def pump(one: socket.socket, other: socket.socket) -> None:
-    try:
-        while data := one.recv(1 << 16):
-            other.sendall(data)
-        other.shutdown(socket.SHUT_WR)
-    except OSError:
-        for side in (one, other):
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-
-
-def forward(server: socket.socket, target: tuple[str, int]) -> None:
-    """Pass on every connection, until the server is shut down."""
-
-    def serve(client: socket.socket) -> None:
-        with client, socket.create_connection(target) as beyond:
-            back = threading.Thread(target=pump, args=(beyond, client), daemon=True)
-            back.start()
-            pump(client, beyond)
-            back.join()
-
-    while True:
-        try:
-            client, _ = server.accept()
-        except OSError:
-            return
-        threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-
-@contextmanager
-def forwarding(port: int) -> Iterator[None]:
-    """A port of the bridge that leads to the same one of loopback."""
-    with socket.create_server((HOST, port)) as server:
-        thread = threading.Thread(target=forward, args=(server, ("127.0.0.1", port)), daemon=True)
-        thread.start()
-        yield
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
 @contextmanager
 def process(*command: str, log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("ab") as said:
@@ -127,18 +83,8 @@ def process(*command: str, log: Path, **variables: str) -> Iterator["subprocess.
 def make_certificates(folder: Path) -> None:
     """An authority of the test's own, and a certificate of it for what has names of AWS."""
     authority = ["-subj", "/CN=Test authority", "-addext", "basicConstraints=critical,CA:TRUE"]
-    new = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    new += ["-days", "2"]
     run(*new, *authority, "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem")
     signed = ["-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key", "-addext", f"subjectAltName={_SUBJECTS}"]
     run(*new, "-subj", "/CN=server", *signed, "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.pem")
@@ -183,17 +129,14 @@ class Site:
         return self.nodes.nodes[MANAGERS:]
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
-        )
+        return ask(service, self.endpoint)
 
     @property
     def environment(self) -> dict[str, str]:
         """Of whoever deploys: signed in at the account, with the AWS CLI and its plugin."""
         return {
+            **SIGNED_IN,
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x",
             "XDG_DATA_HOME": str(self.folder),
             "BEAMOPS_STACK_FILE": str(self.folder / "Pulumi.staging.yaml"),
             "BEAMOPS_IMAGES": "build",
@@ -223,23 +166,8 @@ class Site:
         self.client("ec2").create_tags(
             Resources=[instance], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
-        variables = {
-            "AWS_ENDPOINT_URL": self.inside,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x",
-            "AWS_PAGER": "",
-            "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "DOCKER_HOST": node.engine,
-            "BEAMOPS_ROLE": role,
-            "BEAMOPS_STACK": self.stack,
-            "BEAMOPS_KEY": f"alias/{self.stack}",
-            "BEAMOPS_METRICS": ":4000/metrics",
-            "BEAMOPS_MANAGERS": "drain",
-            "BEAMOPS_INSTANCE": instance,
-            "BEAMOPS_ADDRESS": node.address,
-            "BEAMOPS_KEEP_SECONDS": "2",
-        }
+        variables = node.script_environment(self.inside, self.stack, role, instance)
+        variables |= {"DOCKER_HOST": node.engine, "BEAMOPS_KEEP_SECONDS": "2"}
         script = f"sh {SCRIPT} join && exec sh {SCRIPT} run"
         inside = ["nsenter", f"--net=/run/netns/{node.name}"]
         log = self.folder / f"node-{node.number}.log"
@@ -306,7 +234,8 @@ def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
         nodes = Nodes(folder / "n", count=MANAGERS + WORKERS)
         stop.enter_context(nodes.bridge())
         for port in (moto, registry):
-            stop.enter_context(forwarding(port))
+            leading = [sys.executable, "-m", "tests.forward", HOST, "127.0.0.1", str(port)]
+            stop.enter_context(process(*leading, log=folder / "forward.log"))
         stop.enter_context(
             process(
                 sys.executable, "-c", _MOTO.format(registry=registry), "-H", "127.0.0.1", "-p", str(moto),

@@ -1,6 +1,7 @@
 """Somebody who types the project's commands."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,13 @@ from typing import Any
 import yaml
 
 from components.containers import ROOT, Source
+
+
+def copy_checkout(folder: Path) -> None:
+    """This checkout as somebody else's, who may change it; it shares the virtual environment."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", "build", "*.egg-info", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
 
 
 @dataclass

@@ -43,8 +43,8 @@ def check_account(settings: ProductionSettings, region: str, engine: Engine, *, 
     missing = [program for program in ("aws", "ssh", PLUGIN) if shutil.which(program) is None] if changes else []
     if missing:
         raise EngineError(
-            f"{' and '.join(missing)} not found; nodes are reached through Session Manager: install the AWS CLI "
-            "and its session-manager-plugin"
+            f"{' and '.join(missing)} not found; nodes are reached through Session Manager: install the AWS CLI, "
+            "its session-manager-plugin and an SSH client"
         )
 
 

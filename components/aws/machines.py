@@ -7,6 +7,7 @@ for when they are needed and are in no resource's properties; AWS is asked as bo
 import base64
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +16,13 @@ import boto3
 import docker
 import pulumi
 from botocore.exceptions import ClientError
-from docker.types import ContainerSpec, Resources, RestartPolicy, ServiceMode, TaskTemplate
+from docker.types import ContainerSpec, Resources, RestartPolicy, TaskTemplate
 from pulumi import dynamic
 
+from components import catalogue
 from components.engine import EngineError, connect
 from components.naming import STACK_LABEL
-from components.resources import await_service, remove_service
+from components.resources import remove_service, run_job
 
 _POLL_SECONDS: Final = 3
 _PUSH_SECONDS: Final = 900
@@ -145,8 +147,7 @@ def digest_images(images: str) -> str:
 
 def find_lacking(instances: Sequence[dict[str, Any]], managers: int, workers: int, digest: str) -> list[str]:
     """What is missing until services can go to these machines, a clause each."""
-    lacking = []
-    roles: dict[str, int] = {"manager": 0, "worker": 0}
+    lacking, ready = [], Counter[str]()
     for instance in instances:
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
         name = f"{instance['InstanceId']} ({tags.get('beamops:role')})"
@@ -155,11 +156,11 @@ def find_lacking(instances: Sequence[dict[str, Any]], managers: int, workers: in
         elif tags.get("beamops:images") != digest:
             lacking.append(f"{name} lacks images")
         else:
-            roles[tags.get("beamops:role", "")] = roles.get(tags.get("beamops:role", ""), 0) + 1
-    for role, wanted in (("manager", managers), ("worker", workers)):
-        if roles[role] < wanted and not lacking:
-            lacking.append(f"there are {roles[role]} of {wanted} {role}s")
-    return lacking
+            ready[tags["beamops:role"]] += 1
+    if lacking:
+        return lacking
+    wanted = {"manager": managers, "worker": workers}
+    return [f"there are {ready[role]} of {count} {role}s" for role, count in wanted.items() if ready[role] < count]
 
 
 def _await_nodes(props: dict[str, Any]) -> str:
@@ -250,7 +251,7 @@ def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None
             spec = ContainerSpec(
                 image,
                 command=["python3", "-c", _CHECK.read_text(), f"tasks.{name}", str(len(nodes)), str(_CHECK_SECONDS)],
-                user="10001:10001",
+                user=catalogue.PYTHON.user,
                 read_only=True,
                 cap_drop=["ALL"],
                 labels=labels,
@@ -261,11 +262,7 @@ def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None
                 restart_policy=RestartPolicy(condition="none"),
                 networks=[str(network.id)],
             )
-            created = client.api.create_service(
-                template, name=name, labels=labels, mode=ServiceMode("global-job"),
-                endpoint_spec={"Mode": "dnsrr"},
-            )  # fmt: skip
-            await_service(client, client.services.get(created["ID"]), name, tasks=len(nodes))
+            run_job(client, template, name, labels, nodes=len(nodes), endpoint_spec={"Mode": "dnsrr"})
         except EngineError as error:
             cure = "; their kernel may lack the cipher: set beamops:network.encrypted_overlays to false to do without"
             raise EngineError(
@@ -273,7 +270,6 @@ def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None
                 f"{cure if encrypted else ': open 7946 and 4789 between them'} ({error})"
             ) from None
         finally:
-            remove_service(client, name)
             _remove_network(client, name)
 
 

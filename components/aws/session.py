@@ -16,7 +16,7 @@ from typing import Final
 
 USER: Final = "ec2-user"
 PLUGIN: Final = "session-manager-plugin"
-_ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[2]
 _DOMAIN: Final = ".session"
 _FOLDER: Final = Path("~/.ssh/beamops")
 """SSH's own place; written with a tilde in the state, so that it is the same on every machine."""
@@ -69,7 +69,7 @@ def ensure_key() -> None:
 def end_session(host: str) -> None:
     """End the connection that an earlier run may have left."""
     command = ["ssh", *ssh_options(), "-O", "exit", host]
-    subprocess.run(command, cwd=_ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def explain_session(host: str) -> str:
@@ -77,7 +77,7 @@ def explain_session(host: str) -> str:
     command = [*_COMMAND.split(), host.partition("@")[2]]
     try:
         done = subprocess.run(
-            command, cwd=_ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
             timeout=_EXPLAIN_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

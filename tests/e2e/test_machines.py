@@ -18,12 +18,15 @@ import httpx
 import pytest
 import yaml
 
+from cli.images import ensure_images
+from cli.stack import load_settings
 from cli.toolchain import Toolchain
 from components.aws.machines import check_overlay
-from components.containers import ROOT, Source
+from components.containers import ROOT
 from components.engine import EngineError
+from tests.aws import REGION
 from tests.servers import wait_until_ready
-from tests.site import MANAGERS, REGION, WORKERS, Site, make_site
+from tests.site import MANAGERS, WORKERS, Site, make_site
 
 WHY = "this machine's kernel lacks the cipher"
 COMMAND = """
@@ -41,11 +44,9 @@ main()
 @pytest.fixture(scope="module")
 def site(
     engine: docker.DockerClient,
-    source: Source,
     toolchain: Toolchain,  # noqa: ARG001 - built before anything waits for it
 ) -> Iterator[Site]:
-    if source != "build":
-        pytest.skip("images are pulled here: what is built for machines is not")
+    ensure_images(load_settings("dev"), "build")
     with make_site(Path("/tmp") / f"bo-{secrets.token_hex(3)}", engine) as site:  # noqa: S108
         exempt = [
             {"rule": "overlays-encrypted", "resource": network, "reason": WHY, "expires": "9999-12-31"}

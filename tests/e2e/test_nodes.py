@@ -13,15 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.nodes import HOST, Node, Nodes
+from tests.aws import REGION, ask
+from tests.nodes import HOST, SCRIPT, Node, Nodes
 from tests.servers import free_port
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "components" / "aws" / "node.sh"
-REGION = "eu-central-1"
 LEASE_SECONDS = 20
 JOIN_SECONDS = 150
 
@@ -48,25 +45,11 @@ class Account:
         self.instances = [instance["InstanceId"] for instance in made["Instances"]]
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
-        )
+        return ask(service, self.url)
 
     def environment(self, node: Node, role: str) -> dict[str, str]:
         return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x",
-            "AWS_PAGER": "",
-            "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "BEAMOPS_ROLE": role,
-            "BEAMOPS_STACK": self.stack,
-            "BEAMOPS_KEY": f"alias/{self.stack}",
-            "BEAMOPS_METRICS": ":4000/metrics",
-            "BEAMOPS_MANAGERS": "drain",
-            "BEAMOPS_INSTANCE": self.instances[node.number - 1],
-            "BEAMOPS_ADDRESS": node.address,
+            **node.script_environment(self.url, self.stack, role, self.instances[node.number - 1]),
             "BEAMOPS_LEASE_SECONDS": str(LEASE_SECONDS),
             "BEAMOPS_JOIN_SECONDS": str(JOIN_SECONDS),
         }

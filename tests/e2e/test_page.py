@@ -1,6 +1,5 @@
 """The web page in a real browser: live, by keyboard, on a phone, in the dark, and with a sign-in."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,23 +7,11 @@ from pathlib import Path
 import pytest
 from coordinator.client import Client
 from coordinator.model import ClaimRequest, Completion, Registration, Submission
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from cli.browser import ensure_browser
 from tests.servers import make_token, serve
 
 PICTURES = Path(__file__).parents[2] / "build" / "pictures"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = ensure_browser()
-    # As root Chromium runs without its sandbox alone; it shows nothing but what this test serves.
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

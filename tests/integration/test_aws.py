@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import boto3
 import docker
 import httpx
 import psutil
@@ -21,8 +19,9 @@ import yaml
 
 from cli.toolchain import Toolchain
 from components.containers import ROOT, Source
+from tests.aws import ask
 from tests.servers import free_port, wait_until_ready
-from tests.user import User
+from tests.user import User, copy_checkout
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -56,13 +55,7 @@ class Account:
         return output
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name="eu-central-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        return ask(service, self.endpoint)
 
 
 def counts(output: str) -> dict[str, int]:
@@ -122,10 +115,7 @@ def test_an_up_that_is_killed_in_the_middle_is_repaired_by_the_next(account: Acc
 def change_image(account: Account) -> Iterator[None]:
     """Another version of the coordinator, in a checkout of its own."""
     checkout = account.user.folder / "checkout"
-    ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", "build", "*.egg-info")
-    shutil.copytree(ROOT, checkout, ignore=ignored, dirs_exist_ok=True)
-    if not (checkout / ".venv").exists():
-        (checkout / ".venv").symlink_to(ROOT / ".venv")
+    copy_checkout(checkout)
     file = checkout / "app" / "coordinator" / "api" / "app.py"
     file.write_text(file.read_text().replace("BEAMOps coordinator", "BEAMOps coordinator, next"))
     account.user.checkout = checkout

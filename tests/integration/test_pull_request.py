@@ -1,7 +1,6 @@
 """A change from its branch to its release, as it is typed on GitHub: preview, comment, plan, deployment, roll back."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -14,7 +13,7 @@ from cli.toolchain import Toolchain
 from components.containers import ROOT, Source
 from tests.github import GitHub, serve_github
 from tests.servers import free_port
-from tests.user import User
+from tests.user import User, copy_checkout
 
 
 class Repository:
@@ -69,8 +68,7 @@ def repository(
 ) -> Iterator[Repository]:
     folder = tmp_path_factory.mktemp("request")
     checkout = folder / "checkout"
-    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "build", ".*_cache"))
-    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    copy_checkout(checkout)
     user = User(folder, source, free_port(), checkout)
     user.configure(
         plan={"name": f"t{folder.name[-6:].replace('_', 'x').lower()}"},
