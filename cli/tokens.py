@@ -36,7 +36,6 @@ def make_token(client: docker.DockerClient, names: Names, name: str, role: str) 
     template: dict[str, Any] = found[0].attrs["Spec"]["TaskTemplate"]
     template["ContainerSpec"] |= {"Command": [*contract.REGISTER, f"{id_}:{digest}", name, "--role", role, *agent]}
     template["ContainerSpec"].pop("Healthcheck", None)
-    template["RestartPolicy"] = {"Condition": "none"}
     job = names.of(f"token-{id_[:8]}")
     try:
         run_job(client, template, job, names.labels("secrets"), networks=template.pop("Networks"))

@@ -217,7 +217,6 @@ def _run_props(props: dict[str, Any]) -> None:
         template = TaskTemplate(
             spec,
             resources=Resources(mem_limit=int(props["memory_bytes"]), mem_reservation=int(props["memory_bytes"])),
-            restart_policy=RestartPolicy(condition="none"),
             networks=[NetworkAttachmentConfig(network) for network in props["networks"]],
         )
         run_job(client, template, props["name"], props["labels"])
@@ -236,7 +235,8 @@ def run_job(
 
     Args:
         client: of a manager.
-        template: what the task is, as `docker.types.TaskTemplate` or a service's own specification has it.
+        template: what the task is, as `docker.types.TaskTemplate` or a service's own specification has it; whatever
+            it says of restarts, there is none.
         name: of the service that is made for it; one of that name is removed first.
         labels: of the service.
         nodes: run one on every node, which are so many; else there is one.
@@ -245,10 +245,12 @@ def run_job(
     Raises:
         EngineError: it did not succeed, with the end of what was logged.
     """
-    mode = ServiceMode("replicated-job", replicas=1) if nodes is None else ServiceMode("global-job")
+    # Not swarm's own modes of jobs: an engine of 20.10 keeps their ended containers when the service is removed.
+    mode = ServiceMode("replicated", replicas=1) if nodes is None else ServiceMode("global")
+    once = {**template, "RestartPolicy": RestartPolicy(condition="none")}
     remove_service(client, name)
     try:
-        created = client.api.create_service(template, name=name, labels=labels, mode=mode, **more)
+        created = client.api.create_service(once, name=name, labels=labels, mode=mode, **more)
         _await_job(client, client.services.get(created["ID"]), name, nodes or 1)
     finally:
         remove_service(client, name)

@@ -16,7 +16,7 @@ import boto3
 import docker
 import pulumi
 from botocore.exceptions import ClientError
-from docker.types import ContainerSpec, Resources, RestartPolicy, TaskTemplate
+from docker.types import ContainerSpec, Resources, TaskTemplate
 from pulumi import dynamic
 
 from components import catalogue
@@ -259,7 +259,6 @@ def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None
             template = TaskTemplate(
                 spec,
                 resources=Resources(mem_limit=64 * _MIB, mem_reservation=64 * _MIB),
-                restart_policy=RestartPolicy(condition="none"),
                 networks=[str(network.id)],
             )
             run_job(client, template, name, labels, nodes=len(nodes), endpoint_spec={"Mode": "dnsrr"})
