@@ -8,7 +8,7 @@ SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh compon
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview deploy drift down status logs token comment doctor images docs lint unit policy integration e2e bench test lock
+.PHONY: help up preview deploy drift down status logs alerts token comment doctor images docs lint unit policy integration e2e bench test lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ status: $(VENV) ## Show a stack's services
 
 logs: $(VENV) ## Show the last lines of a stack's logs
 	@$(RUN) logs --stack $(STACK) --aws $(AWS)
+
+alerts: $(VENV) ## Say what is wrong with a stack now, and what to do
+	@$(RUN) alerts --stack $(STACK) --aws $(AWS)
 
 token: $(VENV) ## Make a token for NAME, of ROLE viewer, agent or operator
 	@$(RUN) token "$(NAME)" "$(ROLE)" --stack $(STACK) --aws $(AWS)

@@ -14,11 +14,15 @@ import pulumi_random as random
 from components.containers import Containers, ContainersArgs
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
+from components.instrumentation import Instrumentation, InstrumentationArgs
+from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Names
 from components.network import Network, NetworkArgs
+from components.observability.alert import Plan as Watched
 from components.plan import Plan, PlanArgs
 from components.preflight import prepare
 from components.secrets import Secrets, SecretsArgs
+from components.service import MIB
 from components.settings import ENDPOINT_VARIABLE, Environment
 from components.swarm import Swarm, SwarmArgs
 
@@ -34,9 +38,10 @@ if names.environment != Environment.DEV:
 
     cloud = program.deploy(names, settings, made_up, endpoint)
 
-plan = Plan(names, PlanArgs(settings.plan, settings.distribution, engine), on_engine)
+plan = Plan(names, PlanArgs(settings.plan, settings.distribution, settings.monitoring, engine), on_engine)
 on_machines = cloud is not None and endpoint is None
-containers = Containers(names, ContainersArgs(settings.containers.source, database=not on_machines), on_engine)
+needed = ContainersArgs(settings.containers.source, not on_machines, settings.monitoring.enabled)
+containers = Containers(names, needed, on_engine)
 database: SwarmDatabase | ServerDatabase
 beneath: pulumi.Resource
 if cloud is not None and on_machines:
@@ -56,6 +61,7 @@ network = Network(
         swarm_id,
         encrypted=cloud is not None and settings.network.encrypted_overlays,
         database_outside=on_machines,
+        observed=settings.monitoring.enabled,
     ),
     on_swarm,
 )
@@ -76,6 +82,29 @@ distribution = Distribution(
     ),
     on_swarm,
 )
+
+if settings.monitoring.enabled:
+    watching = containers.monitoring
+    instrumentation = Instrumentation(
+        names,
+        InstrumentationArgs(watching["node-exporter"], watching["postgres-exporter"], network, secrets),
+        on_swarm,
+    )
+    coordinator = settings.distribution.coordinator
+    Monitoring(
+        names,
+        MonitoringArgs(
+            settings.monitoring,
+            watching["prometheus"],
+            watching["alertmanager"],
+            network,
+            instrumentation.targets,
+            Watched(coordinator.replicas, coordinator.memory_mib * MIB),
+            swarm.data_constraint,
+            beneath,
+        ),
+        on_swarm,
+    )
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)
 pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})

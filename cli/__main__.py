@@ -14,6 +14,7 @@ import typer
 from coordinator import contract
 from rich.table import Table
 
+from cli.alerts import show_alerts
 from cli.comment import render_markdown
 from cli.console import StopError, console, fail, redirected
 from cli.doctor import Account, report
@@ -235,6 +236,14 @@ def logs(
             for line in said.splitlines():
                 console.print(f"[cyan]{service.name}[/] ", end="")
                 console.print(line, markup=False)
+
+
+@app.command()
+def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
+    """Say what is wrong now, by the rules, and what to do."""
+    with _connect(stack, aws) as (client, names):
+        _services(client, names)
+        show_alerts(client, names)
 
 
 def _short(image: str) -> str:

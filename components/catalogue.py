@@ -33,3 +33,25 @@ PROXY: Final = Image(
     "haproxy:3.2-alpine@sha256:79799e8b2977e60802774fa53d29e6b54e045402cdd8a8b9fe43923e7095a047",
     "99:99",
 )
+PROMETHEUS: Final = Image(
+    "prometheus",
+    "prom/prometheus:v3.5.0@sha256:63805ebb8d2b3920190daf1cb14a60871b16fd38bed42b857a3182bc621f4996",
+    "65534:65534",
+)
+ALERTMANAGER: Final = Image(
+    "alertmanager",
+    "prom/alertmanager:v0.28.1@sha256:27c475db5fb156cab31d5c18a4251ac7ed567746a2483ff264516437a39b15ba",
+    "65534:65534",
+)
+NODE_EXPORTER: Final = Image(
+    "node-exporter",
+    "prom/node-exporter:v1.9.1@sha256:d00a542e409ee618a4edc67da14dd48c5da66726bbd5537ab2af9c1dfc442c8a",
+    "65534:65534",
+)
+POSTGRES_EXPORTER: Final = Image(
+    "postgres-exporter",
+    "quay.io/prometheuscommunity/postgres-exporter:v0.17.1"
+    "@sha256:38606faa38c54787525fb0ff2fd6b41b4cfb75d455c1df294927c5f611699b17",
+    "65534:65534",
+)
+MONITORING: Final = (PROMETHEUS, ALERTMANAGER, NODE_EXPORTER, POSTGRES_EXPORTER)

@@ -18,10 +18,11 @@ Source = Literal["pull", "build"]
 
 @dataclass(frozen=True)
 class ContainersArgs:
-    """Where third-party images come from, and whether PostgreSQL is among them: RDS brings its own."""
+    """Where third-party images come from, and which are needed: RDS brings its own PostgreSQL."""
 
     source: Source
     database: bool
+    monitoring: bool
 
 
 class Containers(Chapter):
@@ -33,6 +34,8 @@ class Containers(Chapter):
         super().__init__(names, options)
         self.postgresql = self._third_party(catalogue.POSTGRESQL, args.source) if args.database else None
         self.proxy = self._third_party(catalogue.PROXY, args.source)
+        watching = catalogue.MONITORING if args.monitoring else ()
+        self.monitoring = {image.name: self._third_party(image, args.source) for image in watching}
         self.coordinator = self._build(
             "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)
         )

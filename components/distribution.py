@@ -153,7 +153,7 @@ class Distribution(Chapter):
             image=args.images.coordinator,
             user=catalogue.PYTHON.user,
             command=contract.SERVE,
-            networks=[args.network.app.id, args.network.data.id],
+            networks=[args.network.app.id, args.network.data.id, *self._observed()],
             health=contract.PROBE,
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
@@ -175,7 +175,12 @@ class Distribution(Chapter):
         args, settings = self._args, self._args.settings.proxy
         rendered = render_proxy(
             ProxyConfig(
-                settings.port, self.names.of("coordinator"), contract.PORT, contract.READY_PATH, contract.METRICS_PATH
+                settings.port,
+                self.names.of("coordinator"),
+                contract.PORT,
+                contract.READY_PATH,
+                contract.METRICS_PATH,
+                args.network.observability is not None,
             )
         )
         config = self._config("proxy", rendered)
@@ -185,7 +190,7 @@ class Distribution(Chapter):
             image=args.images.proxy,
             user=catalogue.PROXY.user,
             command=["haproxy", "-W", "-db", "-f", "/etc/beamops/haproxy.cfg"],
-            networks=[args.network.edge.id, args.network.app.id],
+            networks=[args.network.edge.id, args.network.app.id, *self._observed()],
             health=["busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{HEALTH_PORT}{HEALTH_PATH}"],
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
@@ -213,6 +218,10 @@ class Distribution(Chapter):
             ),
             self.options(depends_on=[self._args.swarm], delete_before_replace=False),
         )
+
+    def _observed(self) -> list[pulumi.Input[str]]:
+        observability = self._args.network.observability
+        return [] if observability is None else [observability.id]
 
     def _password(self) -> File:
         secret = self._args.secrets.database_password

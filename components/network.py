@@ -18,10 +18,14 @@ class NetworkArgs:
     encrypted: bool = False
     database_outside: bool = False
     """Whether PostgreSQL is beyond the swarm: the coordinator's way to it then leads out."""
+    observed: bool = False
+    """Whether there is somebody who asks services for their metrics."""
 
 
 class Network(Chapter):
     """`edge` faces the outside, `app` joins the proxy and the coordinator, `data` the coordinator and PostgreSQL.
+
+    `observability` joins Prometheus and what tells it metrics.
 
     Only `edge` leads out of the swarm: what is on `app` and `data` alone reaches nothing else, and PostgreSQL
     is reached from `data` alone.
@@ -34,6 +38,7 @@ class Network(Chapter):
         self.edge = self._overlay("edge", args, internal=False)
         self.app = self._overlay("app", args, internal=True)
         self.data = self._overlay("data", args, internal=not args.database_outside)
+        self.observability = self._overlay("observability", args, internal=True) if args.observed else None
         self.register_outputs({"edge": self.edge.name, "app": self.app.name, "data": self.data.name})
 
     def _overlay(self, part: str, args: NetworkArgs, *, internal: bool) -> docker.Network:

@@ -6,8 +6,10 @@ import pulumi
 
 from components.chapter import Chapter
 from components.engine import Engine
+from components.instrumentation import EXPORTER_MEMORY_MIB
+from components.monitoring import ALERTMANAGER_MEMORY_MIB
 from components.naming import Names
-from components.settings import DistributionSettings, PlanSettings, SettingsError
+from components.settings import DistributionSettings, MonitoringSettings, PlanSettings, SettingsError
 
 MIB = 1024 * 1024
 
@@ -18,6 +20,7 @@ class PlanArgs:
 
     settings: PlanSettings
     distribution: DistributionSettings
+    monitoring: MonitoringSettings
     engine: Engine
 
 
@@ -28,17 +31,19 @@ class Plan(Chapter):
 
     def __init__(self, names: Names, args: PlanArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
-        self.memory_mib = memory_needed(args.distribution)
+        self.memory_mib = memory_needed(args.distribution, args.monitoring)
         self.register_outputs({"stack": names.stack, "memory_mib": self.memory_mib, "engine": args.engine.version})
 
 
-def memory_needed(distribution: DistributionSettings) -> int:
+def memory_needed(distribution: DistributionSettings, monitoring: MonitoringSettings) -> int:
     """The most memory that the services may take at once, in MiB: during an update one coordinator more runs."""
     coordinator = distribution.coordinator
+    watching = monitoring.memory_mib + ALERTMANAGER_MEMORY_MIB + 2 * EXPORTER_MEMORY_MIB
     return (
         (coordinator.replicas + 1) * coordinator.memory_mib
         + distribution.database.memory_mib
         + distribution.proxy.memory_mib
+        + (watching if monitoring.enabled else 0)
     )
 
 
@@ -49,7 +54,7 @@ def check_budget(args: PlanArgs) -> None:
         SettingsError: one line for each thing of which it has too little.
     """
     faults = []
-    needed = memory_needed(args.distribution) + args.settings.reserved_memory_mib
+    needed = memory_needed(args.distribution, args.monitoring) + args.settings.reserved_memory_mib
     present = args.engine.memory_bytes // MIB
     if needed > present:
         faults.append(

@@ -8,7 +8,15 @@ from components.containers import base_reference, packages_reference
 from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
 from components.naming import Names
 from components.plan import PlanArgs, check_budget
-from components.settings import ENDPOINT_VARIABLE, Environment, Settings, SettingsError, read_environment, read_settings
+from components.settings import (
+    ENDPOINT_VARIABLE,
+    NAMESPACE,
+    Environment,
+    Settings,
+    SettingsError,
+    read_environment,
+    read_settings,
+)
 
 
 def prepare(stack: str) -> tuple[Settings, Engine]:
@@ -23,12 +31,9 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
         settings = read_settings(stack, pulumi.runtime.config.CONFIG.get())
         engine = inspect_engine(engine_host(settings.development.engine))
         if environment != Environment.DEV and not emulated:
-            from components.aws.account import check_account  # noqa: PLC0415 - dev need not load AWS's SDK
-
-            changes = not pulumi.runtime.is_dry_run()
-            check_account(settings.production, settings.network.region, engine, changes=changes)
+            _check_account(settings, engine)
         else:
-            check_budget(PlanArgs(settings.plan, settings.distribution, engine))
+            check_budget(PlanArgs(settings.plan, settings.distribution, settings.monitoring, engine))
             check_port(engine.host, settings.distribution.proxy.port, Names(settings.plan.name, stack).of("proxy"))
         _check_images(engine.host, settings)
     except (SettingsError, EngineError) as error:
@@ -43,3 +48,12 @@ def _check_images(host: str, settings: Settings) -> None:
         for reference in needed:
             if not has_image(client, reference):
                 raise EngineError(f"the image {reference} is not on the engine; `make images` makes it")
+
+
+def _check_account(settings: Settings, engine: Engine) -> None:
+    from components.aws.account import check_account  # noqa: PLC0415 - dev need not load AWS's SDK
+
+    if settings.monitoring.enabled:
+        raise SettingsError([f"{NAMESPACE}:monitoring.enabled: given true, not yet possible on machines of an account"])
+    changes = not pulumi.runtime.is_dry_run()
+    check_account(settings.production, settings.network.region, engine, changes=changes)

@@ -8,6 +8,8 @@ SLOTS: Final = 24
 """Servers that the proxy has room for: the most replicas allowed, twice, for updates that start first."""
 HEALTH_PORT: Final = 8404
 HEALTH_PATH: Final = "/healthz"
+EXPORTER_PORT: Final = 8405
+"""Where the proxy tells its own metrics, on the overlay networks alone."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class ProxyConfig:
     service_port: int
     ready_path: str
     metrics_path: str
+    observed: bool
+    """Whether somebody asks the proxy for its metrics."""
 
 
 def render_proxy(config: ProxyConfig) -> str:
@@ -27,7 +31,7 @@ def render_proxy(config: ProxyConfig) -> str:
     A request is sent again only when no connection came about, or when it carries an Idempotency-Key and its
     connection broke before an answer: then the coordinator does it once all the same.
     """
-    return _TEMPLATE.substitute(
+    configuration = _TEMPLATE.substitute(
         port=config.port,
         service=config.service,
         service_port=config.service_port,
@@ -37,6 +41,7 @@ def render_proxy(config: ProxyConfig) -> str:
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
     )
+    return configuration + (_EXPORTER if config.observed else "")
 
 
 _TEMPLATE: Final = Template("""\
@@ -93,3 +98,10 @@ frontend health
     bind 127.0.0.1:$health_port
     monitor-uri $health_path
 """)
+
+_EXPORTER: Final = f"""
+frontend exporter
+    bind :{EXPORTER_PORT}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    no log
+"""

@@ -156,6 +156,22 @@ class DistributionSettings(Model):
     proxy: ProxySettings = Field(default_factory=ProxySettings, description="The proxy.")
 
 
+class MonitoringSettings(Model):
+    """Chapters 11 and 12: who is asked for metrics, how long they are kept, who is told."""
+
+    enabled: bool = Field(
+        default=False, description="Watch the stack; on AWS only with AWS=emulated, not yet on machines of an account."
+    )
+    retention_days: int = Field(15, ge=1, le=400, description="How long metrics are kept, in days.")
+    storage_mib: int = Field(2048, ge=256, le=1048576, description="Disk that metrics may take, in MiB: the oldest go.")
+    memory_mib: int = Field(256, ge=128, le=65536, description="Memory limit of Prometheus, in MiB.")
+    webhook: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = Field(
+        None,
+        description="Where alerts are posted, as Alertmanager's webhooks are; a secret of the stack. "
+        "Without it they are shown by `make alerts` alone.",
+    )
+
+
 class Settings(Model):
     """A whole stack file: one key a chapter, each written `beamops:<chapter>`."""
 
@@ -168,6 +184,9 @@ class Settings(Model):
     secrets: SecretsSettings = Field(default_factory=SecretsSettings, description="Versions of secrets.")
     distribution: DistributionSettings = Field(default_factory=DistributionSettings, description="Services.")
     autoscaling: AutoscalingSettings = Field(default_factory=AutoscalingSettings, description="Nodes, on AWS.")
+    monitoring: MonitoringSettings = Field(
+        default_factory=MonitoringSettings, description="Metrics, rules, and who is told."
+    )
     policies: PoliciesSettings = Field(default_factory=PoliciesSettings, description="Exemptions from rules.")
 
 

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that answers what it is told to, and remembers what it was asked."""
+"""A small HTTP server that answers what it is told to, and remembers what it was asked."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ class Asked:
 class Receiver:
     """Answers each request with the next of `answers`; the last one stays."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, address: str = "127.0.0.1") -> None:
         self.asked: list[Asked] = []
         self._answers = deque(answers)
         receiver = self
@@ -60,9 +60,9 @@ class Receiver:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{address}:{self._server.server_port}"
 
     def _next(self) -> Answer:
         return self._answers.popleft() if len(self._answers) > 1 else self._answers[0]

@@ -6,17 +6,29 @@ import pytest
 
 from components.engine import Engine
 from components.plan import MIB, PlanArgs, check_budget, memory_needed
-from components.settings import CoordinatorSettings, DistributionSettings, PlanSettings, SettingsError
+from components.settings import (
+    CoordinatorSettings,
+    DistributionSettings,
+    MonitoringSettings,
+    PlanSettings,
+    SettingsError,
+)
 
 ENGINE = Engine("unix:///x", "20.10", "x86_64", 8192 * MIB, "inactive", manager=False, free_disk_bytes=10_000 * MIB)
-ARGS = PlanArgs(PlanSettings(), DistributionSettings(), ENGINE)
+ARGS = PlanArgs(PlanSettings(), DistributionSettings(), MonitoringSettings(), ENGINE)
+OFF, ON = MonitoringSettings(), MonitoringSettings(enabled=True, memory_mib=300)
 
 
 def test_an_update_needs_room_for_one_replica_more() -> None:
     one = DistributionSettings(coordinator=CoordinatorSettings(replicas=1, memory_mib=300))
     two = DistributionSettings(coordinator=CoordinatorSettings(replicas=2, memory_mib=300))
-    assert memory_needed(two) - memory_needed(one) == 300
-    assert memory_needed(one) == 2 * 300 + one.database.memory_mib + one.proxy.memory_mib
+    assert memory_needed(two, OFF) - memory_needed(one, OFF) == 300
+    assert memory_needed(one, OFF) == 2 * 300 + one.database.memory_mib + one.proxy.memory_mib
+
+
+def test_who_watches_needs_memory_too() -> None:
+    services = DistributionSettings()
+    assert memory_needed(services, ON) - memory_needed(services, OFF) > 300
 
 
 def test_a_plan_that_fits_has_no_fault() -> None:

@@ -1,9 +1,9 @@
 """The proxy's configuration repeats only what may be repeated, and has a slot for every replica."""
 
-from components.proxy import SLOTS, ProxyConfig, render_proxy
+from components.proxy import EXPORTER_PORT, SLOTS, ProxyConfig, render_proxy
 from components.settings import CoordinatorSettings
 
-RENDERED = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics"))
+RENDERED = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics", observed=False))
 
 
 def section(name: str) -> str:
@@ -29,3 +29,10 @@ def test_replicas_are_checked_where_they_say_that_they_are_ready() -> None:
 def test_there_are_slots_for_all_replicas_twice() -> None:
     most = next(limit.le for limit in CoordinatorSettings.model_fields["replicas"].metadata if hasattr(limit, "le"))
     assert most * 2 <= SLOTS
+
+
+def test_the_proxy_tells_its_own_metrics_where_somebody_asks() -> None:
+    assert "prometheus-exporter" not in RENDERED
+    observed = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics", observed=True))
+    assert observed.startswith(RENDERED)
+    assert f"bind :{EXPORTER_PORT}" in observed

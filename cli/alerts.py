@@ -1,0 +1,50 @@
+"""What Prometheus says is wrong now, asked where it runs: it has no port on any node."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import docker
+
+from cli.console import StopError, console
+from components.naming import Names
+from components.observability.configuration import PROMETHEUS_PORT
+
+_SERVICE: Final = "com.docker.swarm.service.name"
+
+
+def show_alerts(client: docker.DockerClient, names: Names) -> None:
+    """A line for each alert that fires or is about to, and for each target that does not answer.
+
+    Raises:
+        StopError: Prometheus does not run there, or does not answer.
+    """
+    alerts = [one for one in _ask(client, names, "alerts")["alerts"] if one["labels"]["severity"] != "none"]
+    targets = _ask(client, names, "targets?state=active")["activeTargets"]
+    lost = [target for target in targets if target["health"] != "up"]
+    for alert in sorted(alerts, key=lambda one: (one["labels"]["severity"], one["labels"]["alertname"])):
+        labels, told = alert["labels"], alert["annotations"]
+        minutes = (datetime.now(UTC) - datetime.fromisoformat(alert["activeAt"])).total_seconds() / 60
+        colour = "red" if labels["severity"] == "critical" else "yellow"
+        name = f"[bold {colour}]{labels['alertname']}[/]"
+        console.print(f"{name} [dim]{labels['severity']}, {alert['state']} for {minutes:.0f} min[/] {told['summary']}")
+        console.print(f"  {told['impact']}. What to do: {told['runbook']}", soft_wrap=True)
+    for target in lost:
+        labels = target["labels"]
+        console.print(f"[bold]{labels['job']}[/] at {labels['instance']} does not answer: {target['lastError']}")
+    console.print(f"{len(alerts)} firing or about to; {len(targets) - len(lost)} of {len(targets)} targets answer")
+
+
+def _ask(client: docker.DockerClient, names: Names, path: str) -> Any:
+    service = names.of("prometheus")
+    found = client.containers.list(filters={"label": f"{_SERVICE}={service}", "status": "running"})
+    if not found:
+        file = f"Pulumi.{names.environment}.yaml"
+        raise StopError(f"{service} does not run here; set beamops:monitoring.enabled in {file}, or see `make status`")
+    url = f"http://127.0.0.1:{PROMETHEUS_PORT}/api/v1/{path}"
+    done = found[0].exec_run(["busybox", "wget", "-q", "-O", "-", url])
+    assert isinstance(done.output, bytes)  # noqa: S101 - not asked for as a stream
+    said = done.output.decode(errors="replace")
+    if done.exit_code:
+        raise StopError(f"{service} does not answer: {said.strip()}")
+    return json.loads(said)["data"]

@@ -1,0 +1,108 @@
+"""What Prometheus and Alertmanager are told: whom to ask, whom to tell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from components.naming import Names
+from components.observability.rules import INTERVAL_SECONDS
+
+RULES_FILE: Final = "/etc/beamops/rules.yml"
+ALERTMANAGER_PORT: Final = 9093
+PROMETHEUS_PORT: Final = 9090
+_PEOPLE: Final = "people"
+_NOBODY: Final = "nobody"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service that tells metrics on every replica of it."""
+
+    job: str
+    service: str
+    port: int
+    path: str = "/metrics"
+
+
+def render_prometheus(names: Names, targets: Sequence[Target]) -> str:
+    """Prometheus' configuration: replicas are found by the names of the swarm's own DNS, on the overlay alone."""
+    return _write(
+        {
+            "global": {
+                "scrape_interval": f"{INTERVAL_SECONDS}s",
+                "scrape_timeout": "5s",
+                "evaluation_interval": f"{INTERVAL_SECONDS}s",
+                "external_labels": {"environment": names.environment, "stack": names.stack},
+            },
+            "rule_files": [RULES_FILE],
+            "alerting": {
+                "alertmanagers": [
+                    {"dns_sd_configs": [_find(Target("alertmanager", names.of("alertmanager"), ALERTMANAGER_PORT))]}
+                ]
+            },
+            "scrape_configs": [
+                {
+                    "job_name": target.job,
+                    "metrics_path": target.path,
+                    # What a target may cost, whatever it tells.
+                    "sample_limit": 20_000,
+                    "dns_sd_configs": [_find(target)],
+                }
+                for target in targets
+            ],
+        }
+    )
+
+
+def render_alertmanager(webhook: str | None) -> str:
+    """Alertmanager's configuration: what is critical is told again each hour, what is a warning twice a day.
+
+    What follows from something worse is not told beside it; `none` is for whoever watches the watcher, not for people.
+    """
+    told = _NOBODY if webhook is None else _PEOPLE
+    receivers: list[dict[str, Any]] = [{"name": _NOBODY}]
+    if webhook is not None:
+        receivers.append({"name": _PEOPLE, "webhook_configs": [{"url": webhook, "send_resolved": True}]})
+    return _write(
+        {
+            "route": {
+                "receiver": _NOBODY,
+                "group_by": ["environment", "alertname"],
+                "group_wait": "10s",
+                "group_interval": "1m",
+                "routes": [
+                    {"matchers": ['severity="critical"'], "receiver": told, "repeat_interval": "1h"},
+                    {"matchers": ['severity="warning"'], "receiver": told, "repeat_interval": "12h"},
+                ],
+            },
+            "inhibit_rules": [
+                {"source_matchers": [f'alertname="{cause}"'], "target_matchers": [f'alertname=~"{"|".join(effects)}"'],
+                 "equal": ["environment"]}
+                for cause, effects in CAUSES.items()
+            ],
+            "receivers": receivers,
+        }
+    )  # fmt: skip
+
+
+CAUSES: Final = {
+    "DatabaseDown": ("CoordinatorDown", "ProxyHasNoServer", "HealthLow", "ErrorBudgetBurnsFast", "NoActiveAgents"),
+    "CoordinatorDown": ("CoordinatorReplicaMissing", "ProxyHasNoServer", "HealthLow", "NoActiveAgents"),
+    "ErrorBudgetBurnsFast": ("ErrorBudgetBurnsSlowly",),
+}
+"""Alerts that follow from others: the cause is told, and not each of its effects."""
+
+
+def _find(target: Target) -> dict[str, Any]:
+    return {
+        "names": [f"tasks.{target.service}"],
+        "type": "A",
+        "port": target.port,
+        "refresh_interval": f"{INTERVAL_SECONDS // 2}s",
+    }
+
+
+def _write(content: dict[str, Any]) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False, width=1000))

@@ -1,0 +1,145 @@
+"""Rules about what the coordinator stands on: its replicas, PostgreSQL, the proxy, the nodes, and who watches them."""
+
+from components.observability.alert import Alert, Example, Plan, Subject
+
+_ONE = 'up{job="coordinator",instance="10.0.1.3:4000"}'
+_TWO = 'up{job="coordinator",instance="10.0.1.4:4000"}'
+_MEMORY = 'process_resident_memory_bytes{job="coordinator",instance="10.0.1.3:4000"}'
+_POSTGRESQL = 'pg_up{job="postgresql"}'
+_SESSIONS = 'pg_stat_activity_count{job="postgresql",datname="coordinator",state="idle"}'
+_SESSIONS_MAX = 'pg_settings_max_connections{job="postgresql"}'
+_PROXY = 'up{job="proxy",instance="10.0.1.5:8405"}'
+_SERVERS = 'haproxy_backend_active_servers{job="proxy",proxy="once"}'
+_NODE = 'up{job="node",instance="10.0.1.6:9100"}'
+_FREE = 'node_memory_MemAvailable_bytes{job="node"}'
+_WHOLE = 'node_memory_MemTotal_bytes{job="node"}'
+_DISK_FREE = 'node_filesystem_avail_bytes{job="node",mountpoint="/"}'
+_DISK = 'node_filesystem_size_bytes{job="node",mountpoint="/"}'
+_TOLD = 'alertmanager_notifications_failed_total{job="alertmanager",integration="webhook"}'
+_RULES = 'prometheus_rule_evaluation_failures_total{job="prometheus",rule_group="api"}'
+
+
+def describe_platform(plan: Plan) -> Subject:
+    """The rules that depend on how much there should be."""
+    return Subject(
+        "platform",
+        (
+            Alert(
+                "CoordinatorDown",
+                'absent(up{job="coordinator"} == 1)',
+                1,
+                "critical",
+                "No coordinator answers",
+                "Agents can neither claim nor complete; leases run out",
+                Example({_ONE: 1, _TWO: 1}, {_ONE: 0, _TWO: None}),
+            ),
+            Alert(
+                "CoordinatorReplicaMissing",
+                f'count(up{{job="coordinator"}} == 1) < {plan.replicas}',
+                2,
+                "warning",
+                f"{{{{ $value }}}} of {plan.replicas} coordinators answer",
+                "The others carry its load; one more loss may be felt",
+                Example({_ONE: 1, _TWO: 1}, {_TWO: None}),
+            ),
+            Alert(
+                "CoordinatorMemoryHigh",
+                f'max(process_resident_memory_bytes{{job="coordinator"}}) / {plan.memory_bytes} > 0.85',
+                10,
+                "warning",
+                "A coordinator uses {{ $value | humanizePercentage }} of its memory",
+                "It is killed at 100 %; its claims go on, what it was answering is repeated",
+                Example({_MEMORY: 0.4 * plan.memory_bytes}, {_MEMORY: 0.9 * plan.memory_bytes}, minutes=20),
+            ),
+            Alert(
+                "DatabaseDown",
+                "absent(pg_up == 1)",
+                1,
+                "critical",
+                "PostgreSQL does not answer",
+                "Nothing can be claimed or completed; what was acknowledged is kept",
+                Example({_POSTGRESQL: 1}, {_POSTGRESQL: 0}),
+            ),
+            Alert(
+                "DatabaseConnectionsHigh",
+                "sum(pg_stat_activity_count) / max(pg_settings_max_connections) > 0.8",
+                5,
+                "warning",
+                "{{ $value | humanizePercentage }} of PostgreSQL's connections are in use",
+                "At 100 % a new replica cannot connect",
+                Example({_SESSIONS: 20, _SESSIONS_MAX: 200}, {_SESSIONS: 190}),
+            ),
+            Alert(
+                "ProxyDown",
+                'absent(up{job="proxy"} == 1)',
+                1,
+                "critical",
+                "No proxy answers",
+                "Agents do not reach the coordinators",
+                Example({_PROXY: 1}, {_PROXY: 0}),
+            ),
+            Alert(
+                "ProxyHasNoServer",
+                'max(haproxy_backend_active_servers{proxy="once"}) == 0',
+                1,
+                "critical",
+                "The proxy finds no coordinator that is ready",
+                "Agents get 503",
+                Example({_SERVERS: 2}, {_SERVERS: 0}),
+            ),
+            Alert(
+                "NodeMemoryHigh",
+                "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes > 0.85",
+                5,
+                "warning",
+                "{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its memory",
+                "At 100 % the kernel kills what is largest",
+                Example({_FREE: 8e9, _WHOLE: 16e9}, {_FREE: 1e9}),
+            ),
+            Alert(
+                "NodeDiskFull",
+                'min by (instance) (node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes) < 0.15',
+                10,
+                "warning",
+                "{{ $labels.instance }} has {{ $value | humanizePercentage }} of its disk left",
+                "A full disk stops PostgreSQL, and new images cannot come",
+                Example({_DISK_FREE: 40e9, _DISK: 100e9}, {_DISK_FREE: 5e9}, minutes=20),
+            ),
+            Alert(
+                "TargetDown",
+                'up{job!~"coordinator|proxy"} == 0',
+                5,
+                "warning",
+                "{{ $labels.job }} at {{ $labels.instance }} tells nothing of itself",
+                "Alerts that rest on it are blind",
+                Example({_NODE: 1}, {_NODE: 0}),
+            ),
+            Alert(
+                "NotificationsFail",
+                "sum(rate(alertmanager_notifications_failed_total[5m])) > 0",
+                5,
+                "warning",
+                "Alerts do not reach their receiver",
+                "Nobody is woken",
+                Example({_TOLD: 0}, {_TOLD: 1}),
+            ),
+            Alert(
+                "RulesFail",
+                "sum(rate(prometheus_rule_evaluation_failures_total[5m])) > 0",
+                5,
+                "warning",
+                "Prometheus cannot work out a rule",
+                "An alert may be blind",
+                Example({_RULES: 0}, {_RULES: 1}),
+            ),
+            Alert(
+                "Watchdog",
+                "vector(1)",
+                0,
+                "none",
+                "Always fires: whoever no longer hears it knows that nobody watches",
+                "None",
+                Example({}, {}),
+            ),
+        ),
+    )

@@ -1,0 +1,67 @@
+"""Rules about the promise to agents: 99.9 % of requests answered, claims within 100 ms (p99)."""
+
+from typing import Final
+
+from components.observability.alert import Alert, Example, Recording, Subject
+
+AVAILABILITY: Final = 0.999
+_BUDGET: Final = round(1 - AVAILABILITY, 6)
+_COUNT: Final = "coordinator_request_duration_seconds_count"
+_GOOD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="200",job="coordinator"}}'
+_BAD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="503",job="coordinator"}}'
+_LATENCY: Final = 'beamops_agent_coordination_latency_seconds_bucket{{operation="claim",le="{}",job="coordinator"}}'
+_WINDOWS: Final = ("5m", "30m", "1h", "6h")
+
+
+def _errors(window: str) -> Recording:
+    failed = f'(sum(rate({_COUNT}{{status=~"5.."}}[{window}])) or vector(0))'
+    return Recording(f"beamops:request_errors:ratio_rate{window}", f"{failed} / sum(rate({_COUNT}[{window}]))")
+
+
+def _burns(long: str, short: str, factor: float) -> str:
+    """Both windows: the long one says that it matters, the short one that it still goes on.
+
+    Factors and windows are those of Google's SRE workbook, "Alerting on SLOs", table 5-8.
+    """
+    return " and ".join(
+        f"beamops:request_errors:ratio_rate{window} > {round(factor * _BUDGET, 6)}" for window in (long, short)
+    )
+
+
+SERVICE_LEVEL = Subject(
+    "service-level",
+    (
+        Alert(
+            "ErrorBudgetBurnsFast",
+            _burns("1h", "5m", 14.4),
+            2,
+            "critical",
+            "{{ $value | humanizePercentage }} of an hour's requests failed: a month's budget lasts two days so",
+            "Agents see errors and repeat their requests",
+            Example({_GOOD: 1000, _BAD: 0}, {_BAD: 100}, minutes=30),
+        ),
+        Alert(
+            "ErrorBudgetBurnsSlowly",
+            _burns("6h", "30m", 6),
+            15,
+            "warning",
+            "{{ $value | humanizePercentage }} of six hours' requests failed: a month's budget lasts five days so",
+            "Agents see errors now and then and repeat their requests",
+            Example({_GOOD: 1000, _BAD: 0}, {_BAD: 10}, minutes=420),
+        ),
+        Alert(
+            "ClaimsSlow",
+            "histogram_quantile(0.99, sum by (le) "
+            '(rate(beamops_agent_coordination_latency_seconds_bucket{operation="claim"}[5m]))) > 0.1',
+            5,
+            "warning",
+            "Of 100 claims one takes longer than {{ $value | humanizeDuration }}",
+            "Agents wait for their work",
+            Example(
+                {_LATENCY.format("0.1"): 1000, _LATENCY.format("0.25"): 1000, _LATENCY.format("+Inf"): 1000},
+                {_LATENCY.format("0.1"): 950},
+            ),
+        ),
+    ),
+    tuple(_errors(window) for window in _WINDOWS),
+)
