@@ -15,6 +15,7 @@ from coordinator import contract
 from rich.table import Table
 
 from cli.alerts import show_alerts
+from cli.backups import back_up, restore
 from cli.comment import render_markdown
 from cli.console import StopError, console, fail, redirected
 from cli.doctor import Account, report
@@ -239,6 +240,24 @@ def logs(
 
 
 @app.command()
+def backup(
+    stack: _Name = "dev",
+    aws: _Aws = Aws.ACCOUNT,
+    file: Annotated[Path | None, typer.Option(help="Where to; into the folder of data when not given.")] = None,
+) -> None:
+    """Write a stack's store into a file."""
+    with _connect_database(stack, aws) as (client, host, names):
+        back_up(client, host, names, file)
+
+
+@app.command("restore")
+def restore_backup(file: Path, stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
+    """Make a stack's store what a backup holds."""
+    with _connect_database(stack, aws) as (client, host, names):
+        restore(client, host, names, file)
+
+
+@app.command()
 def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Say what is wrong now, by the rules, and what to do."""
     with _connect(stack, aws) as (client, names):
@@ -257,6 +276,15 @@ def _connect(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, Names]
     settings = load_settings(stack, emulated=emulated)
     with connect(swarm_host(stack, settings, emulated=emulated)) as client:
         yield client, Names(settings.plan.name, stack)
+
+
+@contextmanager
+def _connect_database(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, str, Names]]:
+    settings = load_settings(stack, emulated=aws == Aws.EMULATED)
+    if stack != Environment.DEV and aws == Aws.ACCOUNT:
+        raise StopError(f"{stack}'s database is RDS, which keeps backups itself; docs/operating.md says how to go back")
+    with _connect(stack, aws) as (client, names):
+        yield client, engine_host(settings.development.engine), names
 
 
 def _services(client: docker.DockerClient, names: Names) -> list[Any]:

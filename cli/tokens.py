@@ -3,15 +3,15 @@
 import hashlib
 import secrets
 import uuid
-from typing import Any, Final
+from typing import Final
 
 import docker
 from coordinator import contract
 
 from cli.console import StopError
-from components.engine import EngineError, find_services
+from cli.coordinators import run_coordinator
+from components.engine import EngineError
 from components.naming import Names
-from components.resources import run_job
 
 _ROLES: Final = ("viewer", "agent", "operator")
 
@@ -27,18 +27,12 @@ def make_token(client: docker.DockerClient, names: Names, name: str, role: str) 
     """
     if role not in _ROLES:
         raise StopError(f"there is no role {role}; use one of {', '.join(_ROLES)}")
-    found = find_services(client, names.of("coordinator"))
-    if not found:
-        raise StopError(f"no coordinator of {names.environment} runs; `make up STACK={names.environment}` deploys it")
     id_, secret = uuid.uuid4().hex, secrets.token_urlsafe(32)
     digest = hashlib.sha256(secret.encode()).hexdigest()
     agent = ["--agent", name] if role == "agent" else []
-    template: dict[str, Any] = found[0].attrs["Spec"]["TaskTemplate"]
-    template["ContainerSpec"] |= {"Command": [*contract.REGISTER, f"{id_}:{digest}", name, "--role", role, *agent]}
-    template["ContainerSpec"].pop("Healthcheck", None)
-    job = names.of(f"token-{id_[:8]}")
+    command = [*contract.REGISTER, f"{id_}:{digest}", name, "--role", role, *agent]
     try:
-        run_job(client, template, job, names.labels("secrets"), networks=template.pop("Networks"))
+        run_coordinator(client, names, f"token-{id_[:8]}", command)
     except EngineError as error:
         raise StopError(f"no token was made: {' '.join(str(error).split())}") from None
     return f"{contract.TOKEN_PREFIX}{id_}.{secret}"

@@ -20,12 +20,14 @@ from components.aws.settings import AutoscalingSettings, Model, NetworkSettings,
 
 NAMESPACE: Final = "beamops"
 IMAGES_VARIABLE: Final = "BEAMOPS_IMAGES"
+WEBHOOK_VARIABLE: Final = "BEAMOPS_WEBHOOK"
 ENDPOINT_VARIABLE: Final = "BEAMOPS_AWS_ENDPOINT"
 """Address of an emulated AWS API, where there is one: `make up AWS=emulated` sets it."""
 STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 """Names another file than Pulumi.<stack>.yaml."""
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
+_BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
 
@@ -167,8 +169,8 @@ class MonitoringSettings(Model):
     memory_mib: int = Field(256, ge=128, le=65536, description="Memory limit of Prometheus, in MiB.")
     webhook: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = Field(
         None,
-        description="Where alerts are posted, as Alertmanager's webhooks are; a secret of the stack. "
-        "Without it they are shown by `make alerts` alone.",
+        description="Where alerts are posted, as Alertmanager's webhooks are; without it `make alerts` alone shows "
+        f"them. An address that must not stand in a file goes into the environment variable {WEBHOOK_VARIABLE}.",
     )
 
 
@@ -224,8 +226,9 @@ def read_settings(stack: str, config: Mapping[str, str]) -> Settings:
             faults.append(f"{file}: {key}: unknown namespace {namespace!r}; settings are written {NAMESPACE}:<chapter>")
     absent = _ONLY_AWS if stack == Environment.DEV else _ONLY_DEV
     faults += [f"{file}: {NAMESPACE}:{name}: {stack} has no such chapter" for name in sorted(absent & set(given))]
-    if IMAGES_VARIABLE in os.environ and isinstance(given.setdefault("containers", {}), dict):
-        given["containers"] = {**given["containers"], "source": os.environ[IMAGES_VARIABLE]}
+    for variable, chapter, key in _BY_ENVIRONMENT:
+        if variable in os.environ and isinstance(given.setdefault(chapter, {}), dict):
+            given[chapter] = {**given[chapter], key: os.environ[variable]}
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:

@@ -16,6 +16,8 @@ SERVE: Final = ("coordinator", "serve")
 MIGRATE: Final = ("coordinator", "migrate")
 EXAMPLE_WORK: Final = "--example-work"
 """Makes `MIGRATE` put a few work items into an empty store."""
+RESTORED: Final = "--restored"
+"""Makes `MIGRATE` settle a store that was restored from a backup."""
 REGISTER: Final = ("coordinator", "admin", "create-token", "--register")
 """Makes a token known that was made elsewhere; `<id>:<digest>`, a name, `--role` and for an agent `--agent` follow.
 The id is 32 hexadecimal digits, the digest SHA-256 of the secret; the token is `TOKEN_PREFIX<id>.<secret>`."""

@@ -53,6 +53,19 @@ async def find_place(store: Store) -> Place:
     return Place(last["tx"], last["seq"]) if last else Place(0, 0)
 
 
+async def resume(store: Store, event_id: str) -> Place:
+    """The place of an event that this store has told.
+
+    Raises:
+        WrongEventIdError: it is not an event's id, or one of another store, such as there was before a restore.
+    """
+    place = Place.parse(event_id)
+    async with store.transaction() as transaction:
+        if place.transaction >= await transaction.value("settled_before"):
+            raise WrongEventIdError(f"{event_id!r} is no event of this store: follow without an id")
+    return place
+
+
 async def follow(store: Store, place: Place) -> AsyncIterator[list[Event]]:
     """Every event after a place, none left out; an empty list whenever nothing came for a while.
 

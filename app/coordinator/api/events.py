@@ -12,7 +12,6 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from coordinator import events
 from coordinator.api.requests import Filter, read
-from coordinator.events import Place
 from coordinator.model import PAGE_MAX, Events
 
 _HEARTBEAT_SECONDS: Final = 15.0
@@ -37,7 +36,7 @@ async def stream_events(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=64)] = None,
 ) -> ServerSentEvent:
     """Follow all events from now on, or from where `Last-Event-ID` left off."""
-    place = Place.parse(last_event_id) if last_event_id else await events.find_place(state.store)
+    place = await events.resume(state.store, last_event_id) if last_event_id else await events.find_place(state.store)
 
     async def messages() -> AsyncIterator[ServerSentEventMessage]:
         # At once, so that a client knows that it is connected, and from where it would go on.

@@ -44,13 +44,17 @@ def serve() -> None:
 @app.command()
 def migrate(
     example_work: Annotated[bool, typer.Option(help="Put a few work items into an empty store.")] = False,
+    restored: Annotated[bool, typer.Option(help="It comes from a backup: no token given since is valid.")] = False,
 ) -> None:
     """Bring the store to the schema that this version needs."""
     from coordinator import example, schema, telemetry  # noqa: PLC0415
+    from coordinator import restored as restoring  # noqa: PLC0415
 
     telemetry.configure_logs()
     settings = read_settings()
     schema.migrate(settings)
+    if restored:
+        asyncio.run(restoring.settle(settings))
     if example_work:
         asyncio.run(example.submit_examples(settings))
 

@@ -23,3 +23,10 @@ ORDER BY seq DESC LIMIT :count;
 -- name: delete_agent_events!
 -- Events of work items go with their items.
 DELETE FROM event WHERE item IS NULL AND at < now_ms() - CAST(:age_ms AS BIGINT);
+
+-- name: settled_before$
+SELECT settled_before();
+
+-- name: forget_transactions!
+-- Of a store that was restored: its transactions were another cluster's.
+UPDATE event SET tx = 0;

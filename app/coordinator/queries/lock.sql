@@ -22,3 +22,6 @@ SELECT * FROM named_lock WHERE name = :name;
 
 -- name: list_locks
 SELECT * FROM named_lock WHERE agent IS NOT NULL AND lease_expires_at > now_ms() ORDER BY name;
+
+-- name: raise_lock_tokens!
+UPDATE named_lock SET token = token + 1000000;

@@ -199,3 +199,6 @@ WITH gone AS MATERIALIZED (
     ORDER BY finished_at LIMIT 1000 /*lock*/
 )
 DELETE FROM work_item WHERE id IN (SELECT id FROM gone) RETURNING id;
+
+-- name: raise_item_tokens!
+UPDATE work_item SET token = token + 1000000;

@@ -14,7 +14,7 @@ async function ask(path, options = {}) {
   const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
   const answer = await fetch(path, { ...options, headers: { ...headers, ...options.headers } });
   if (answer.status === 401) throw new NeedsToken();
-  if (!answer.ok) throw new Error(`${path} answers ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(`${path} answers ${answer.status}`), { status: answer.status });
   return answer;
 }
 
@@ -182,6 +182,8 @@ async function follow() {
       }
     } catch (error) {
       if (error instanceof NeedsToken) return report(error);
+      // The store was restored: what it told before is not known to it.
+      if (error.status === 400) place = null;
     }
     find("connection").textContent = "not connected, trying again …";
     await new Promise((resume) => setTimeout(resume, RETRY_MS));

@@ -1,0 +1,42 @@
+"""Commands of the coordinator's own, run once on the swarm with the settings that its service has."""
+
+from collections.abc import Callable
+from typing import Any
+
+import docker
+
+from cli.console import StopError
+from components.engine import find_services
+from components.naming import Names
+from components.resources import run_job
+
+
+def run_coordinator(
+    client: docker.DockerClient,
+    names: Names,
+    part: str,
+    command: list[str],
+    change: Callable[[str], str] = lambda value: value,
+) -> None:
+    """Run a command of the coordinator to its end.
+
+    Args:
+        client: of a manager.
+        names: of the stack.
+        part: what the job is called.
+        command: what it runs.
+        change: what becomes of each `NAME=value` of the service's environment.
+
+    Raises:
+        StopError: there is no coordinator whose settings these could be.
+        EngineError: it did not succeed.
+    """
+    found = find_services(client, names.of("coordinator"))
+    if not found:
+        stack = names.environment
+        raise StopError(f"no coordinator of {stack} runs; `make up STACK={stack}` deploys it")
+    template: dict[str, Any] = found[0].attrs["Spec"]["TaskTemplate"]
+    container = template["ContainerSpec"]
+    container |= {"Command": command, "Env": [change(one) for one in container["Env"]]}
+    container.pop("Healthcheck", None)
+    run_job(client, template, names.of(part), names.labels("distribution"), networks=template.pop("Networks"))
