@@ -94,10 +94,9 @@ def restore(client: docker.DockerClient, host: str, names: Names, file: Path) ->
             run("dropdb", "--if-exists", _NEW)
             run("createdb", _NEW)
             run("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={_NEW}", given=file)
-            run_coordinator(
-                client, names, "restore", [*contract.MIGRATE, contract.RESTORED],
-                lambda one: one.replace(f":5432/{_DATABASE}", f":5432/{_NEW}") if one.startswith(contract.DATABASE_URL) else one,
-            )  # fmt: skip
+            command = [*contract.MIGRATE, contract.RESTORED]
+            beside = (f":5432/{_DATABASE}", f":5432/{_NEW}")
+            run_coordinator(client, names, "restore", command, lambda one: one.replace(*beside))
         with step("Putting it in its place"):
             run("dropdb", "--if-exists", _OLD)
             psql = ("psql", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname=postgres")
