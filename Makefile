@@ -8,7 +8,7 @@ SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh compon
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview deploy drift down status logs alerts backup restore token comment doctor images docs lint unit policy integration e2e bench test lock
+.PHONY: help up preview deploy drift down status logs alerts backup restore token comment doctor images docs lint unit policy integration e2e bench test test-all lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,9 @@ bench: $(VENV) ## Measure, side by side, and write build/bench.json
 	@$(RUN) with-engine .venv/bin/python -m pytest -q -s -o python_files='bench_*.py' tests/bench
 
 test: lint unit policy e2e integration ## All tests
+
+test-all: export BEAMOPS_TESTS := all
+test-all: test ## All tests, a thousand agents for minutes where `make test` has a hundred
 
 lock: ## Resolve requirements.lock and app/requirements.lock anew
 	@$(RUN) lock

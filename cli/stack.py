@@ -77,7 +77,9 @@ def load_settings(stack: str, *, emulated: bool = False) -> Settings:
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config or {}, dict):
         raise SettingsError([f"{file.name}: config: given {json.dumps(config)}, should be keys and values"])
-    return read_settings(stack, {str(key): json.dumps(value) for key, value in (config or {}).items()})
+    return read_settings(
+        stack, {str(key): json.dumps(value) for key, value in (config or {}).items()}, emulated=emulated
+    )
 
 
 def swarm_host(stack: str, settings: Settings, *, emulated: bool) -> str:

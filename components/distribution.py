@@ -12,7 +12,7 @@ from components.chapter import Chapter
 from components.containers import ROOT
 from components.naming import Names, digest_files, list_sources
 from components.network import Network
-from components.proxy import HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
+from components.proxy import GRACE_SECONDS, HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
 from components.resources import Job
 from components.secrets import Secrets
 from components.service import MIB, File, ServiceSpec, service_args
@@ -181,6 +181,7 @@ class Distribution(Chapter):
                 contract.READY_PATH,
                 contract.METRICS_PATH,
                 args.network.observability is not None,
+                self._on_server,
             )
         )
         config = self._config("proxy", rendered)
@@ -196,6 +197,8 @@ class Distribution(Chapter):
             cpus=settings.cpus,
             replicas=None if self._on_server else 1,
             order="stop-first",
+            # What stands before it must have seen one come back before the next goes.
+            pause_seconds=GRACE_SECONDS if self._on_server else 0,
             configs=[File(config.id, config.name, "/etc/beamops/haproxy.cfg")],
             port=settings.port,
             stop_signal="SIGUSR1",  # soft stop: takes no more connections, finishes those it has

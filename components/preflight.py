@@ -10,7 +10,6 @@ from components.naming import Names
 from components.plan import PlanArgs, check_budget
 from components.settings import (
     ENDPOINT_VARIABLE,
-    NAMESPACE,
     Environment,
     Settings,
     SettingsError,
@@ -28,7 +27,7 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
     try:
         emulated = ENDPOINT_VARIABLE in os.environ
         environment = read_environment(stack, emulated=emulated)
-        settings = read_settings(stack, pulumi.runtime.config.CONFIG.get())
+        settings = read_settings(stack, pulumi.runtime.config.CONFIG.get(), emulated=emulated)
         engine = inspect_engine(engine_host(settings.development.engine))
         if environment != Environment.DEV and not emulated:
             _check_account(settings, engine)
@@ -53,7 +52,5 @@ def _check_images(host: str, settings: Settings) -> None:
 def _check_account(settings: Settings, engine: Engine) -> None:
     from components.aws.account import check_account  # noqa: PLC0415 - dev need not load AWS's SDK
 
-    if settings.monitoring.enabled:
-        raise SettingsError([f"{NAMESPACE}:monitoring.enabled: given true, not yet possible on machines of an account"])
     changes = not pulumi.runtime.is_dry_run()
     check_account(settings.production, settings.network.region, engine, changes=changes)

@@ -23,6 +23,8 @@ class ProxyConfig:
     metrics_path: str
     observed: bool
     """Whether somebody asks the proxy for its metrics."""
+    balanced: bool
+    """Whether a load balancer stands before it, which has to see it go before it goes."""
 
 
 def render_proxy(config: ProxyConfig) -> str:
@@ -32,6 +34,8 @@ def render_proxy(config: ProxyConfig) -> str:
     connection broke before an answer: then the coordinator does it once all the same.
     """
     configuration = _TEMPLATE.substitute(
+        grace=_GRACE if config.balanced else "",
+        leave=_LEAVE.format(config.ready_path) if config.balanced else "",
         port=config.port,
         service=config.service,
         service_port=config.service_port,
@@ -44,12 +48,19 @@ def render_proxy(config: ProxyConfig) -> str:
     return configuration + (_EXPORTER if config.observed else "")
 
 
+GRACE_SECONDS: Final = 12
+"""Longer than a load balancer takes to see two checks fail (components/aws/production.py: every 5 s)."""
+_GRACE: Final = f"    grace {GRACE_SECONDS}s\n"
+_LEAVE: Final = """\
+    # Told to go: it says so to whoever checks it, and serves on until nobody sends it anything any more.
+    http-request return status 503 if {{ path {} }} {{ stopping }}
+"""
 _TEMPLATE: Final = Template("""\
 global
     log stdout format raw local0 notice
     maxconn 4000
     hard-stop-after 5s
-
+$grace
 defaults
     mode http
     log global
@@ -61,6 +72,11 @@ defaults
     timeout queue 10s
     retries 3
     option redispatch 1
+    # A coordinator whose node is gone says nothing, not even that: its connections end after some seconds.
+    option srvtcpka
+    srvtcpka-idle 3s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 3
     option httplog
     option dontlog-normal
 
@@ -76,7 +92,7 @@ frontend public
     option forwardfor
     # Metrics are for who asks a node itself; what came through a load balancer carries this header.
     http-request deny if { path $metrics_path } { req.hdr(X-Forwarded-Proto) -m found }
-    acl repeatable req.hdr(Idempotency-Key) -m found
+$leave    acl repeatable req.hdr(Idempotency-Key) -m found
     use_backend repeatable if repeatable or { method GET HEAD OPTIONS }
     default_backend once
 
@@ -84,14 +100,14 @@ backend once
     balance leastconn
     retry-on conn-failure
     option httpchk GET $ready_path
-    default-server check inter 500ms fall 1 rise 1 resolvers docker init-addr none
+    default-server check inter 500ms fall 1 rise 1 tcp-ut 6s resolvers docker init-addr none
     server-template replica $slots tasks.$service:$service_port
 
 backend repeatable
     balance leastconn
     retry-on conn-failure empty-response response-timeout
     option httpchk GET $ready_path
-    default-server check inter 500ms fall 1 rise 1 resolvers docker init-addr none
+    default-server check inter 500ms fall 1 rise 1 tcp-ut 6s resolvers docker init-addr none
     server-template replica $slots tasks.$service:$service_port
 
 frontend health
@@ -103,5 +119,4 @@ _EXPORTER: Final = f"""
 frontend exporter
     bind :{EXPORTER_PORT}
     http-request use-service prometheus-exporter if {{ path /metrics }}
-    no log
 """

@@ -39,6 +39,8 @@ class ServiceSpec:
     cpus: float
     labels: Mapping[str, str]
     order: Literal["start-first", "stop-first"] = "start-first"
+    pause_seconds: int = 0
+    """Between one replica's update and the next one's."""
     replicas: int | None = 1
     """None: one on every node."""
     arguments: Sequence[str] = ()
@@ -60,7 +62,7 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
     """The provider's arguments for a service."""
     change: dict[str, Any] = {
         "parallelism": 1,
-        "delay": "0s",
+        "delay": write_duration(spec.pause_seconds),
         "order": spec.order,
         "monitor": "10s",
         "max_failure_ratio": "0",

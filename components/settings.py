@@ -28,6 +28,7 @@ STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
+_NOT_ON_MACHINES: Final = "monitoring.enabled: given true, which machines of an account cannot have; AWS=emulated can"
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
 
@@ -205,12 +206,13 @@ def read_environment(stack: str, *, emulated: bool) -> Environment:
     return Environment(stack)
 
 
-def read_settings(stack: str, config: Mapping[str, str]) -> Settings:
+def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = False) -> Settings:
     """Check a stack's whole configuration and give it typed.
 
     Args:
         stack: the stack's name, for the messages.
         config: full keys (`beamops:plan`) and values as the engine gives them: JSON for what is structured.
+        emulated: whether AWS is.
 
     Raises:
         SettingsError: with one line a fault: file, key path, what was given, what is allowed.
@@ -235,6 +237,8 @@ def read_settings(stack: str, config: Mapping[str, str]) -> Settings:
         faults += [f"{file}: {_describe(fault)}" for fault in error.errors()]
     else:
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_environment(stack, settings)]
+        if settings.monitoring.enabled and stack != Environment.DEV and not emulated:
+            faults.append(f"{file}: {NAMESPACE}:{_NOT_ON_MACHINES}")
     if faults:
         raise SettingsError(faults)
     return settings

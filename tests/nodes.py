@@ -86,6 +86,15 @@ class Node:
         done = subprocess.run(["docker", "-H", self.engine, "version"], capture_output=True, check=False)
         return done.returncode == 0
 
+    def tell(self) -> str:
+        """What this node knows of the swarm, for whoever reads why a test failed."""
+        asked = (["node", "ls"], ["service", "ls"])
+        answers = [
+            subprocess.run(["docker", "-H", self.engine, *words], capture_output=True, text=True, check=False)
+            for words in asked
+        ]
+        return f"{self.name}:\n" + "".join(answer.stdout + answer.stderr for answer in answers)
+
     def kill(self) -> None:
         """Power it off: by its own process id."""
         if self.process is not None and self.process.poll() is None:

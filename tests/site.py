@@ -11,6 +11,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -63,6 +64,17 @@ while data := beyond.recv(65536):
     while data:
         data = data[os.write(1, data):]
 """
+
+_COMMAND = """
+import sys
+from cli.__main__ import main
+import cli.__main__ as command
+from cli.toolchain import add_stand_in
+made = command.ensure_toolchain
+command.ensure_toolchain = lambda: add_stand_in(made())
+main()
+"""
+"""The command line, with the stand-in where the official AWS plugin is missing."""
 
 
 @contextmanager
@@ -125,6 +137,10 @@ class Site:
         return f"{self.name}-staging"
 
     @property
+    def managers(self) -> list[Node]:
+        return self.nodes.nodes[:MANAGERS]
+
+    @property
     def workers(self) -> list[Node]:
         return self.nodes.nodes[MANAGERS:]
 
@@ -142,6 +158,21 @@ class Site:
             "BEAMOPS_IMAGES": "build",
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
+
+    def call(self, *arguments: str) -> str:
+        """Type a command of ours for staging, and give what it says; machines start meanwhile, as AWS starts them."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND, *arguments, "--stack", "staging"],
+            cwd=ROOT, env={**os.environ, **self.environment}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if arguments[0] == "up":
+            threading.Thread(target=self.run_machines, args=(process,), daemon=True).start()
+        said, _ = process.communicate(timeout=1200)
+        print(said)
+        assert process.returncode == 0, said
+        self.note_images()
+        return said
 
     def run_machines(self, said: "subprocess.Popen[Any]") -> None:
         """Do what AWS does meanwhile: start a machine for each that a group wants, and the database."""

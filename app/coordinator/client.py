@@ -51,7 +51,17 @@ from coordinator.model import (
 
 _T = TypeVar("_T")
 _RETRIES = 3
-_AGAIN = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS}
+_PATIENCE = 5
+"""How often to ask again when somebody is there, and it is not (yet) a coordinator that can answer: a load balancer
+takes ten seconds to see that a node is gone, and until then sends it every second request."""
+_ANSWER_SECONDS = 15
+"""How long a write may take, beside what a claim chose to wait: what broke off on the way is asked for again."""
+_AGAIN = {
+    httpx.codes.BAD_GATEWAY,
+    httpx.codes.SERVICE_UNAVAILABLE,
+    httpx.codes.GATEWAY_TIMEOUT,
+    httpx.codes.TOO_MANY_REQUESTS,
+}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -76,6 +86,7 @@ class Client:
 
     def __init__(self, url: str, *, timeout_seconds: float = 75) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout_seconds)
+        self._write_seconds = min(timeout_seconds, _ANSWER_SECONDS)
         if token := os.environ.get("COORDINATOR_TOKEN"):
             self._http.headers["Authorization"] = f"Bearer {token}"
 
@@ -314,7 +325,8 @@ class Client:
     def _write(self, path: str, body: msgspec.Struct | None, answer: type[_T]) -> _T:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         content = b"" if body is None else msgspec.json.encode(body)
-        return self._send("POST", path, answer, content=content, headers=headers)
+        seconds = self._write_seconds + getattr(body, "wait_seconds", 0)
+        return self._send("POST", path, answer, content=content, headers=headers, timeout=seconds)
 
     def _send(self, method: str, path: str, answer: type[_T], **options: Any) -> _T:
         response = self._request(method, path, **options)
@@ -326,14 +338,15 @@ class Client:
         """Ask, and ask again with growing pauses where no answer came, the store was away, or it was too often."""
         # The trace that the caller is in goes on at the coordinator.
         propagate.inject(options.setdefault("headers", {}))
-        for attempt in range(_RETRIES + 1):
+        for attempt in range(_PATIENCE + 1):
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
-                if attempt == _RETRIES:
+                nobody = isinstance(error, httpx.ConnectError)
+                if attempt == (_RETRIES if nobody else _PATIENCE):
                     raise UnreachableError(f"no coordinator answers at {self._http.base_url}: {error}") from error
             else:
-                if response.status_code not in _AGAIN or attempt == _RETRIES:
+                if response.status_code not in _AGAIN or attempt == _PATIENCE:
                     return response
             time.sleep(_pause(attempt))
         raise AssertionError("the last attempt returns or raises")

@@ -1,89 +1,32 @@
 """Stack dev through the real engine, from nothing to nothing; the tests build on each other, in order."""
 
 import json
-import secrets
-import shutil
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import docker
 import httpx
 import pytest
-import yaml
 from pulumi import automation
 
 from cli.toolchain import Toolchain
-from components.containers import ROOT, Source
+from components.containers import Source
+from tests.agents import Agents
+from tests.deployment import Deployment, prepare_deployment
 from tests.load import Load
-from tests.servers import free_port, wait_until_ready
-
-COPIED = ("__main__.py", "Pulumi.yaml", "app", "components", "images")
-
-
-@dataclass
-class Deployment:
-    """A checkout of its own, deployed as a stack of its own, so that nothing of a user's is touched."""
-
-    folder: Path
-    name: str
-    port: int
-    stack: automation.Stack
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def configure(self, **chapters: Any) -> None:
-        file = self.folder / "Pulumi.dev.yaml"
-        content = yaml.safe_load(file.read_text()) if file.exists() else {}
-        config = content.setdefault("config", {})
-        config |= {f"beamops:{chapter}": value for chapter, value in chapters.items()}
-        file.write_text(yaml.safe_dump(content))
-
-    def edit(self, path: str, before: str, after: str) -> None:
-        file = self.folder / path
-        assert before in file.read_text()
-        file.write_text(file.read_text().replace(before, after))
-
-    def up(self, **options: Any) -> automation.UpResult:
-        return self.stack.up(on_output=print, **options)
+from tests.reliability import check_and_keep
+from tests.servers import wait_until_ready
 
 
 @pytest.fixture(scope="module")
 def deployment(
     toolchain: Toolchain, source: Source, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("checkout")
-    for name in COPIED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copyfile(ROOT / name, folder / name)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    (state := folder / "state").mkdir()
-    name, port = f"t{secrets.token_hex(3)}", free_port()
-    environment = {
-        **toolchain.environment,
-        "PULUMI_BACKEND_URL": f"file://{state}",
-        "PULUMI_CONFIG_PASSPHRASE": secrets.token_hex(8),
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "BEAMOPS_IMAGES": source,
-    }
-    patch = pytest.MonkeyPatch()
-    for key, value in environment.items():
-        patch.setenv(key, value)
-    stack = automation.create_stack(
-        "dev", work_dir=str(folder), opts=automation.LocalWorkspaceOptions(env_vars=environment)
-    )
-    made = Deployment(folder, name, port, stack)
-    made.configure(plan={"name": name}, distribution={"proxy": {"port": port}})
     before = engine.info()["Swarm"]["LocalNodeState"]
-    yield made
-    stack.destroy()
+    with prepare_deployment(toolchain, source, tmp_path_factory.mktemp("checkout")) as made:
+        yield made
     assert engine.info()["Swarm"]["LocalNodeState"] == before
-    patch.undo()
 
 
 def names(found: list[Any], name: str) -> list[str]:
@@ -171,6 +114,28 @@ def test_a_rotated_password_is_a_new_secret_and_the_old_one_is_gone(
     assert len(httpx.get(f"{deployment.url}/v1/work", params={"count": 500}).json()["items"]) == counted
     (secret,) = names(engine.secrets.list(), deployment.name)
     assert "password-v2" in secret
+
+
+def test_a_killed_database_loses_nothing_that_was_acknowledged(
+    deployment: Deployment, engine: docker.DockerClient
+) -> None:
+    with Agents(deployment.url, None, 50) as agents:
+        agents.await_cycles(50, 60)
+        (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"})
+        database.kill("SIGKILL")
+        begin = time.monotonic()
+        while not [
+            one
+            for one in engine.containers.list(filters={"name": f"{deployment.name}-dev-database", "health": "healthy"})
+            if one.id != database.id
+        ]:
+            assert time.monotonic() < begin + 60, "the swarm does not start PostgreSQL again"
+            time.sleep(0.1)
+        wait_until_ready(deployment.url, 60)
+        seconds = time.monotonic() - begin
+        agents.await_cycles(100, 120)
+    check_and_keep("loss of PostgreSQL", agents, ready_after_s=seconds)
+    assert seconds < 10
 
 
 def test_the_proxys_own_restart_is_the_one_gap(deployment: Deployment) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 PASSWORD = "p" * 40
 ENGINE = Engine("unix:///nowhere.sock", "20.10", "x86_64", 2**34, "inactive", manager=False, free_disk_bytes=None)
 SERVICES = ("database", "coordinator", "proxy")
+WATCHING = ("prometheus", "alertmanager", "node-exporter", "postgres-exporter")
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -44,6 +45,7 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     patch.setattr(preflight, "_check_images", lambda *_: None)
     recorder = Recorder()
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
+    pulumi.runtime.set_config("beamops:monitoring", '{"enabled": true, "webhook": "https://example.com/told"}')
     pulumi.runtime.set_mocks(recorder, project="beamops", stack="dev", preview=False)
 
     def run_program() -> None:
@@ -51,6 +53,7 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
 
     pulumi.runtime.test(run_program)()  # waits for all that the program registers
     yield recorder.seen
+    pulumi.runtime.config.CONFIG.get().pop("beamops:monitoring")
     loop.close()
     patch.undo()
 
@@ -70,7 +73,10 @@ def container(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> dict[s
 
 def test_dev_has_the_chapters_that_it_needs_and_no_other(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     chapters = {args.typ.rpartition(":")[2] for args in stack if args.typ.startswith("beamops:chapters:")}
-    assert chapters == {"Plan", "Network", "Containers", "Development", "Secrets", "Swarm", "Distribution"}
+    assert chapters == {"Plan", "Network", "Containers", "Development", "Secrets", "Swarm", "Distribution"} | {
+        "Instrumentation",
+        "Monitoring",
+    }
 
 
 def test_dev_makes_nothing_on_aws(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
@@ -83,17 +89,21 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
         "edge": False,
         "app": True,
         "data": True,
+        "observability": True,
     }
 
     def joined(name: str) -> set[str]:
         return {network["id"] for network in service(stack, name)["taskSpec"]["networksAdvanceds"]}
 
     assert joined("database") == {"data-id"}
-    assert joined("coordinator") == {"app-id", "data-id"}
-    assert joined("proxy") == {"edge-id", "app-id"}
+    assert joined("coordinator") == {"app-id", "data-id", "observability-id"}
+    assert joined("proxy") == {"edge-id", "app-id", "observability-id"}
+    assert joined("prometheus") == joined("node-exporter") == {"observability-id"}
+    assert joined("postgres-exporter") == {"data-id", "observability-id"}
+    assert joined("alertmanager") == {"edge-id", "observability-id"}, "whom it tells is beyond the swarm"
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *WATCHING])
 def test_every_service_is_hardened(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> None:
     spec = container(stack, name)
     assert spec["readOnly"] is True
@@ -116,8 +126,8 @@ def test_what_may_run_twice_starts_first_and_what_may_not_stops_first(
 
 
 def test_the_proxy_alone_has_a_port_and_it_is_the_hosts(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
-    ports = {name: service(stack, name)["endpointSpec"].get("ports", []) for name in SERVICES}
-    assert ports["database"] == ports["coordinator"] == []
+    ports = {name: service(stack, name)["endpointSpec"].get("ports", []) for name in [*SERVICES, *WATCHING]}
+    assert {name for name, found in ports.items() if found} == {"proxy"}
     assert [(port["publishMode"], port["publishedPort"]) for port in ports["proxy"]] == [("host", 4000)]
 
 
@@ -125,10 +135,17 @@ def test_the_password_is_nowhere_but_in_the_secret(stack: list[pulumi.runtime.Mo
     encoded = base64.b64encode(PASSWORD.encode()).decode()
     holders = {args.name for args in stack if PASSWORD in str(args.inputs) or encoded in str(args.inputs)}
     assert holders == {"database-password"}
-    for name in ("database", "coordinator"):
+    for name in ("database", "coordinator", "postgres-exporter"):
         (secret,) = container(stack, name)["secrets"]
         uid = container(stack, name)["user"].partition(":")[0]
         assert (secret["fileMode"], secret["fileUid"]) == (0o400, uid)
+
+
+def test_where_alerts_go_is_nowhere_but_in_a_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    told = "https://example.com/told"
+    secret = of_type(stack, "Secret")["alertmanager"]["data"]["value"]  # marked as secret
+    assert told in base64.b64decode(secret).decode()
+    assert not [args.name for args in stack if told in str(args.inputs)]
 
 
 def test_images_are_pinned_by_content(stack: list[pulumi.runtime.MockResourceArgs]) -> None:

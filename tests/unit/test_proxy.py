@@ -1,9 +1,15 @@
 """The proxy's configuration repeats only what may be repeated, and has a slot for every replica."""
 
-from components.proxy import EXPORTER_PORT, SLOTS, ProxyConfig, render_proxy
+from components.proxy import EXPORTER_PORT, GRACE_SECONDS, SLOTS, ProxyConfig, render_proxy
 from components.settings import CoordinatorSettings
 
-RENDERED = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics", observed=False))
+
+def render(*, observed: bool = False, balanced: bool = False) -> str:
+    config = ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics", observed, balanced)
+    return render_proxy(config)
+
+
+RENDERED = render()
 
 
 def section(name: str) -> str:
@@ -33,6 +39,13 @@ def test_there_are_slots_for_all_replicas_twice() -> None:
 
 def test_the_proxy_tells_its_own_metrics_where_somebody_asks() -> None:
     assert "prometheus-exporter" not in RENDERED
-    observed = render_proxy(ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics", observed=True))
+    observed = render(observed=True)
     assert observed.startswith(RENDERED)
     assert f"bind :{EXPORTER_PORT}" in observed
+
+
+def test_a_proxy_behind_a_load_balancer_says_that_it_goes_and_serves_on_until_that_is_seen() -> None:
+    balanced = render(balanced=True)
+    assert f"grace {GRACE_SECONDS}s" in balanced
+    assert "return status 503 if { path /readyz } { stopping }" in balanced
+    assert "stopping" not in RENDERED and "grace" not in RENDERED

@@ -3,94 +3,16 @@
 What stands in for AWS is in tests/site.py; the program, the engine, the swarm, the images' way and PostgreSQL are real.
 """
 
-import os
 import re
-import secrets
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import docker
 import httpx
 import pytest
-import yaml
 
-from cli.images import ensure_images
-from cli.stack import load_settings
-from cli.toolchain import Toolchain
 from components.aws.machines import check_overlay
-from components.containers import ROOT
 from components.engine import EngineError
 from tests.aws import REGION
 from tests.servers import wait_until_ready
-from tests.site import MANAGERS, WORKERS, Site, make_site
-
-WHY = "this machine's kernel lacks the cipher"
-COMMAND = """
-import sys
-from cli.__main__ import main
-import cli.__main__ as command
-from cli.toolchain import add_stand_in
-made = command.ensure_toolchain
-command.ensure_toolchain = lambda: add_stand_in(made())
-main()
-"""
-"""The command line, with the stand-in where the official AWS plugin is missing."""
-
-
-@pytest.fixture(scope="module")
-def site(
-    engine: docker.DockerClient,
-    toolchain: Toolchain,  # noqa: ARG001 - built before anything waits for it
-) -> Iterator[Site]:
-    ensure_images(load_settings("dev"), "build")
-    with make_site(Path("/tmp") / f"bo-{secrets.token_hex(3)}", engine) as site:  # noqa: S108
-        exempt = [
-            {"rule": "overlays-encrypted", "resource": network, "reason": WHY, "expires": "9999-12-31"}
-            for network in ("app", "data", "edge")
-        ]
-        given: dict[str, dict[str, Any]] = {
-            "plan": {"name": site.name, "monthly_budget_usd": 2000},
-            "network": {"encrypted_overlays": False},
-            "production": {
-                "domain": "work.example.com",
-                "hosted_zone": "example.com",
-                "managers": MANAGERS,
-                "manager_type": "t3a.medium",
-                "worker_type": "t3a.large",
-                "database": {"authorities": str(site.folder / "certificates" / "ca.pem")},
-            },
-            "autoscaling": {"minimum": WORKERS},
-            "policies": {"exemptions": exempt},
-        }
-        content = {"config": {f"beamops:{key}": value for key, value in given.items()}}
-        (site.folder / "Pulumi.staging.yaml").write_text(yaml.safe_dump(content))
-        yield site
-
-
-def call(site: Site, *arguments: str) -> str:
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments, "--stack", "staging"],
-        cwd=ROOT, env={**os.environ, **site.environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    machines = threading.Thread(target=site.run_machines, args=(process,), daemon=True)
-    if arguments[0] == "up":
-        machines.start()
-    said, _ = process.communicate(timeout=1200)
-    print(said)
-    assert process.returncode == 0, said
-    site.note_images()
-    return said
-
-
-@pytest.fixture(scope="module")
-def token(site: Site) -> str:
-    """Staging is up, and somebody may ask it."""
-    call(site, "up")
-    return call(site, "token", "ada", "agent").strip()
+from tests.site import MANAGERS, WORKERS, Site
 
 
 def test_services_go_to_machines_of_the_account(site: Site, token: str) -> None:
@@ -124,7 +46,7 @@ def test_managers_run_no_services_and_every_worker_runs_some(site: Site, token: 
 
 
 def test_the_doctor_finds_the_nodes(site: Site, token: str) -> None:  # noqa: ARG001
-    said = call(site, "doctor")
+    said = site.call("doctor")
     for role, count in (("managers", MANAGERS), ("workers", WORKERS)):
         assert f"✓ {role} {count} of {count} have joined" in " ".join(said.replace("│", " ").split()), said
 
@@ -143,9 +65,9 @@ def test_an_overlay_network_that_does_not_carry_is_told_before_a_service_is_made
 
 
 def test_a_second_up_changes_nothing_and_down_leaves_nothing(site: Site, token: str) -> None:  # noqa: ARG001
-    said = call(site, "up")
+    said = site.call("up")
     assert "unchanged" in said and not re.search(r"\d (created|updated|replaced|deleted)", said), said
-    call(site, "down")
+    site.call("down")
     with site.nodes.nodes[0].client() as client:
         assert client.services.list() == []
         assert not client.networks.list(filters={"label": f"beamops.stack={site.stack}"})

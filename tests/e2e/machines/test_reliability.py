@@ -1,0 +1,246 @@
+"""Agents at work while what serves them is updated, drained, killed and cut in two: nothing fails, nothing is lost."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import docker
+import pytest
+
+from cli.coordinators import run_coordinator
+from cli.tokens import make_token
+from components.naming import Names
+from tests.agents import Agents
+from tests.balancer import balance
+from tests.nodes import Node
+from tests.reliability import AGENTS, CYCLES_PER_SECOND, FULL, check_and_keep
+from tests.servers import wait_until_ready
+from tests.site import WORKERS, Site
+
+SETTLED_CYCLES = 3000 if FULL else 150
+"""Items to be done after what was done to the stack, so that its consequences are seen."""
+
+
+@pytest.fixture(scope="module")
+def url(site: Site, token: str, engine: docker.DockerClient) -> Iterator[str]:  # noqa: ARG001 - staging is up
+    targets = [f"{node.address}:4000" for node in site.workers]
+    with balance(engine, site.folder, targets) as url:
+        wait_until_ready(url, 60)
+        yield url
+    spread(site)
+
+
+@pytest.fixture(scope="module")
+def operator(site: Site, token: str) -> str:  # noqa: ARG001 - staging is up
+    return site.call("token", "simulation", "operator").strip()
+
+
+@contextmanager
+def at_work(url: str, token: str) -> Iterator[Agents]:
+    with Agents(url, token, AGENTS, CYCLES_PER_SECOND) as agents:
+        agents.await_cycles(50, 120)
+        yield agents
+        agents.await_cycles(SETTLED_CYCLES, 300)
+
+
+@contextmanager
+def manager(site: Site) -> Iterator[docker.DockerClient]:
+    """Of a manager that can decide."""
+    for node in site.managers:
+        if node.process is not None:
+            with node.client() as client:
+                if client.info()["Swarm"]["ControlAvailable"]:
+                    yield client
+                    return
+    raise AssertionError("no manager is left")
+
+
+def find(client: docker.DockerClient, part: str) -> Any:
+    return next(one for one in client.services.list() if one.name.endswith(f"-{part}"))
+
+
+def wait_until(what: str, seconds: float, condition: Callable[[], object]) -> float:
+    """Seconds that it took; what does not answer meanwhile is asked again."""
+    begin = time.monotonic()
+    while True:
+        try:
+            if condition():
+                return time.monotonic() - begin
+        except (docker.errors.APIError, OSError, AssertionError):
+            pass
+        assert time.monotonic() < begin + seconds, f"after {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+
+
+def roll(site: Site, part: str) -> float:
+    """Replace every replica of a service by one like it, as a new version does."""
+    with manager(site) as client:
+        find(client, part).force_update()
+
+        def rolled() -> bool:
+            state = find(client, part).attrs.get("UpdateStatus", {})
+            assert state.get("State") != "paused", state
+            return bool(state.get("State") == "completed")
+
+        return wait_until(f"{part} is not rolled", 180, rolled)
+
+
+def ready_nodes(client: docker.DockerClient) -> set[str]:
+    return {str(node.id) for node in client.nodes.list() if node.attrs["Status"]["State"] == "ready"}
+
+
+def replicas(client: docker.DockerClient, part: str) -> int:
+    """How many run, on nodes that are there."""
+    ready = ready_nodes(client)
+    tasks = find(client, part).tasks({"desired-state": "running"})
+    return sum(task["Status"]["State"] == "running" and task.get("NodeID") in ready for task in tasks)
+
+
+def all_back(site: Site) -> None:
+    wanted = {"nodes": len(site.nodes.nodes), "coordinators": WORKERS, "proxies": WORKERS}
+    found: dict[str, int] = {}
+
+    def back() -> bool:
+        with manager(site) as client:
+            counted = len(ready_nodes(client)), replicas(client, "coordinator"), replicas(client, "proxy")
+        found.update(zip(wanted, counted, strict=True))
+        return found == wanted
+
+    try:
+        wait_until("not all are back", 120, back)
+    except AssertionError:
+        members = "\n".join(node.tell() for node in site.nodes.nodes if node.process is not None)
+        raise AssertionError(f"there are {found}, and should be {wanted}; nodes and services:\n{members}") from None
+
+
+def spread(site: Site) -> None:
+    """A coordinator on every worker again: a swarm moves nothing to a node that came back."""
+    with manager(site) as client:
+        coordinator = find(client, "coordinator")
+        for count in (WORKERS + 1, WORKERS):
+            coordinator.reload()
+            coordinator.scale(count)
+            wait_until("replicas do not follow", 60, lambda: replicas(client, "coordinator") == count)  # noqa: B023
+        running = find(client, "coordinator").tasks({"desired-state": "running"})
+        assert len({task["NodeID"] for task in running}) == WORKERS, "two on one worker"
+
+
+def test_a_new_version_of_the_coordinator(site: Site, url: str, operator: str) -> None:
+    with at_work(url, operator) as agents:
+        seconds = roll(site, "coordinator")
+    check_and_keep("rolling update of the coordinator", agents, rolled_after_s=seconds)
+
+
+def test_a_new_version_of_the_proxy(site: Site, url: str, operator: str) -> None:
+    with at_work(url, operator) as agents:
+        seconds = roll(site, "proxy")
+    check_and_keep("rolling update of the proxy", agents, rolled_after_s=seconds)
+
+
+def test_rotation_of_tokens(site: Site, url: str, operator: str) -> None:
+    names = Names(site.name, "staging")
+    with manager(site) as client:
+        old = make_token(client, names, "old", "operator")
+        with at_work(url, old) as agents:
+            agents.use(make_token(client, names, "new", "operator"))
+            time.sleep(2)  # requests under way when the token was changed have ended
+            revoked = old.removeprefix("cbt_").partition(".")[0]
+            run_coordinator(client, names, "revoke", ["coordinator", "admin", "revoke-token", revoked])
+    check_and_keep("rotation of tokens", agents)
+    agents.use(operator)
+
+
+def test_a_worker_is_drained(site: Site, url: str, operator: str) -> None:
+    spread(site)
+    with manager(site) as client:
+        member = member_of(client, site.workers[-1])
+        with at_work(url, operator) as agents:
+            set_availability(member, "drain")
+            seconds = wait_until(
+                "the replicas do not run elsewhere", 60,
+                lambda: replicas(client, "coordinator") == WORKERS and replicas(client, "proxy") == WORKERS - 1,
+            )  # fmt: skip
+        set_availability(member, "active")
+    all_back(site)
+    check_and_keep("drain of a worker", agents, elsewhere_after_s=seconds)
+
+
+def test_a_worker_is_killed(site: Site, url: str, operator: str) -> None:
+    lost = site.workers[-1]
+    spread(site)
+    with manager(site) as client:
+        member = member_of(client, lost)
+    with at_work(url, operator) as agents:
+        lost.kill()
+        begin = time.monotonic()
+        with manager(site) as client:
+            wait_until("the loss is not seen", 60, lambda: member.id not in ready_nodes(client))
+            wait_until("no replica runs in its place", 60, lambda: replicas(client, "coordinator") == WORKERS)
+        seconds = time.monotonic() - begin
+    lost.start()
+    all_back(site)
+    assert seconds < 20
+    check_and_keep("loss of a worker", agents, replicas_again_after_s=seconds)
+
+
+def test_the_leading_manager_is_killed(site: Site, url: str, operator: str) -> None:
+    with manager(site) as client:
+        leaders = [node for node in client.nodes.list() if node.attrs.get("ManagerStatus", {}).get("Leader")]
+        leader = next(one for one in site.managers if member_of(client, one).id == leaders[0].id)
+    with at_work(url, operator) as agents:
+        leader.kill()
+
+        def deployable() -> bool:
+            with manager(site) as client:
+                return bool(find(client, "coordinator").force_update() is not None)
+
+        seconds = wait_until("nothing can be deployed", 60, deployable)
+    leader.start()
+    all_back(site)
+    assert seconds < 25
+    check_and_keep("loss of the leading manager", agents, deployable_after_s=seconds)
+
+
+def test_the_network_is_cut_between_two_halves(site: Site, url: str, operator: str) -> None:
+    """Each half still reaches the store and the load balancer: both may serve, and no item is in two hands."""
+    few = [site.managers[-1], site.workers[-1]]
+    many = [node for node in site.nodes.nodes if node not in few]
+    spread(site)
+    with at_work(url, operator) as agents:
+        with cut(few, many), manager(site) as client:
+            member = member_of(client, few[-1])
+            wait_until("the cut is not seen", 60, lambda: member.id not in ready_nodes(client))
+            agents.await_cycles(SETTLED_CYCLES, 300)
+        begin = time.monotonic()
+        all_back(site)
+        seconds = time.monotonic() - begin
+    check_and_keep("network cut in two", agents, healed_after_s=seconds)
+
+
+def member_of(client: docker.DockerClient, node: Node) -> Any:
+    return next(one for one in client.nodes.list() if one.attrs["Status"]["Addr"] == node.address)
+
+
+def set_availability(member: Any, availability: str) -> None:
+    member.reload()
+    member.update({**member.attrs["Spec"], "Availability": availability})
+
+
+@contextmanager
+def cut(few: list[Node], many: list[Node]) -> Iterator[None]:
+    """Nothing passes between the two; what the test itself sends does."""
+
+    def rule(action: str) -> None:
+        for node in few:
+            for other in many:
+                for chain, end in (("INPUT", "-s"), ("OUTPUT", "-d")):
+                    words = ["iptables", "-w", action, chain, end, other.address, "-j", "DROP"]
+                    subprocess.run(["nsenter", f"--net=/run/netns/{node.name}", *words], check=True)
+
+    rule("-I")
+    try:
+        yield
+    finally:
+        rule("-D")
