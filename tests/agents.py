@@ -113,18 +113,17 @@ class Agents:
         # Not all at the same moment.
         self._stop.wait(pause * number / self.count)
         while not self._stop.is_set():
-            client = self._clients[number // _CONNECTIONS]
             try:
-                self._cycle(client, agent, pause)
+                self._cycle(number // _CONNECTIONS, agent, pause)
             except (UnreachableError, Problem) as error:
                 self.failures.append(f"{getattr(error, 'code', '')} {error}")
                 self._stop.wait(1)
 
-    def _cycle(self, client: Client, agent: str, pause: float) -> None:
-        item = self._timed(lambda: client.submit(Submission(TYPE, agent)))
+    def _cycle(self, shared: int, agent: str, pause: float) -> None:
+        item = self._timed(lambda: self._clients[shared].submit(Submission(TYPE, agent)))
         self.submitted.add(item.id)
         request = ClaimRequest(agent, type=TYPE, lease_seconds=LEASE_SECONDS)
-        for claim in self._timed(lambda: client.claim(request)):
+        for claim in self._timed(lambda: self._clients[shared].claim(request)):
             mine = claim.item.id
             with self._lock:
                 if self._held.get(mine, 0) > time.monotonic():
@@ -132,7 +131,7 @@ class Agents:
                 self._held[mine] = time.monotonic() + LEASE_SECONDS
             self._stop.wait(pause)
             token = claim.token
-            self._timed(lambda: client.complete(mine, Completion(token)))  # noqa: B023 - called at once
+            self._timed(lambda: self._clients[shared].complete(mine, Completion(token)))  # noqa: B023 - called at once
             with self._lock:
                 self._held.pop(mine, None)
                 self.completed[mine] += 1
