@@ -18,7 +18,7 @@ from components.instrumentation import Instrumentation, InstrumentationArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Names
 from components.network import Network, NetworkArgs
-from components.observability.alert import Plan as Watched
+from components.observability.alert import Expected
 from components.plan import Plan, PlanArgs
 from components.preflight import prepare
 from components.secrets import Secrets, SecretsArgs
@@ -99,7 +99,7 @@ if settings.monitoring.enabled:
             watching["alertmanager"],
             network,
             instrumentation.targets,
-            Watched(coordinator.replicas, coordinator.memory_mib * MIB),
+            Expected(coordinator.replicas, coordinator.memory_mib * MIB),
             swarm.data_constraint,
             beneath,
         ),

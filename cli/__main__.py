@@ -270,21 +270,26 @@ def _short(image: str) -> str:
     return f"{name.rpartition('/')[2]}:{digest[:12]}"
 
 
-@contextmanager
-def _connect(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, Names]]:
+def _find_swarm(stack: str, aws: Aws) -> tuple[str, Names]:
     emulated = aws == Aws.EMULATED
     settings = load_settings(stack, emulated=emulated)
-    with connect(swarm_host(stack, settings, emulated=emulated)) as client:
-        yield client, Names(settings.plan.name, stack)
+    return swarm_host(stack, settings, emulated=emulated), Names(settings.plan.name, stack)
+
+
+@contextmanager
+def _connect(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, Names]]:
+    host, names = _find_swarm(stack, aws)
+    with connect(host) as client:
+        yield client, names
 
 
 @contextmanager
 def _connect_database(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, str, Names]]:
-    settings = load_settings(stack, emulated=aws == Aws.EMULATED)
+    host, names = _find_swarm(stack, aws)
     if stack != Environment.DEV and aws == Aws.ACCOUNT:
         raise StopError(f"{stack}'s database is RDS, which keeps backups itself; docs/operating.md says how to go back")
-    with _connect(stack, aws) as (client, names):
-        yield client, engine_host(settings.development.engine), names
+    with connect(host) as client:
+        yield client, host, names
 
 
 def _services(client: docker.DockerClient, names: Names) -> list[Any]:

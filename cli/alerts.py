@@ -2,15 +2,14 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import docker
 
 from cli.console import StopError, console
+from components.engine import find_container
 from components.naming import Names
 from components.observability.configuration import PROMETHEUS_PORT
-
-_SERVICE: Final = "com.docker.swarm.service.name"
 
 
 def show_alerts(client: docker.DockerClient, names: Names) -> None:
@@ -37,12 +36,12 @@ def show_alerts(client: docker.DockerClient, names: Names) -> None:
 
 def _ask(client: docker.DockerClient, names: Names, path: str) -> Any:
     service = names.of("prometheus")
-    found = client.containers.list(filters={"label": f"{_SERVICE}={service}", "status": "running"})
-    if not found:
+    container = find_container(client, service)
+    if container is None:
         file = f"Pulumi.{names.environment}.yaml"
         raise StopError(f"{service} does not run here; set beamops:monitoring.enabled in {file}, or see `make status`")
     url = f"http://127.0.0.1:{PROMETHEUS_PORT}/api/v1/{path}"
-    done = found[0].exec_run(["busybox", "wget", "-q", "-O", "-", url])
+    done = container.exec_run(["busybox", "wget", "-q", "-O", "-", url])
     assert isinstance(done.output, bytes)  # noqa: S101 - not asked for as a stream
     said = done.output.decode(errors="replace")
     if done.exit_code:

@@ -12,10 +12,9 @@ from coordinator import contract
 from cli.console import StopError, console, step
 from cli.coordinators import run_coordinator
 from cli.places import data_folder, made
-from components.engine import EngineError
+from components.engine import EngineError, find_container
 from components.naming import Names
 
-_SERVICE: Final = "com.docker.swarm.service.name"
 _MAGIC: Final = b"PGDMP"
 """What a dump in pg_dump's own format begins with."""
 _DATABASE: Final = "coordinator"
@@ -112,10 +111,10 @@ def restore(client: docker.DockerClient, host: str, names: Names, file: Path) ->
 
 def _find_database(client: docker.DockerClient, names: Names) -> str:
     service = names.of("database")
-    found = client.containers.list(filters={"label": f"{_SERVICE}={service}", "status": "running"})
-    if not found:
+    container = find_container(client, service)
+    if container is None:
         raise StopError(f"{service} does not run here; `make up STACK={names.environment}` deploys it")
-    return str(found[0].id)
+    return str(container.id)
 
 
 def _inside(host: str, container: str, *command: str) -> list[str]:

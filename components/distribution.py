@@ -1,7 +1,7 @@
 """Chapter 9, Distribution: PostgreSQL where it is ours to run, the coordinator's replicas, the proxy before them."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 import pulumi_docker as docker
@@ -15,10 +15,9 @@ from components.network import Network
 from components.proxy import GRACE_SECONDS, HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
 from components.resources import Job
 from components.secrets import Secrets
-from components.service import MIB, File, ServiceSpec, service_args
+from components.service import MIB, File, fetch, make_config, make_service
 from components.settings import DistributionSettings, Environment
 
-_PASSWORD_FILE: Final = "/run/secrets/database_password"  # noqa: S105 - a path
 _AUTHORITIES_FILE: Final = "/etc/beamops/database-authorities.pem"
 _DATABASE_PORT: Final = 5432
 ZONE_LABEL: Final = "beamops.zone"
@@ -90,12 +89,12 @@ class Distribution(Chapter):
     def _make_authorities(self) -> list[File]:
         if not isinstance(self._args.database, ServerDatabase):
             return []
-        config = self._config("database-authorities", self._args.database.authorities)
-        return [File(config.id, config.name, _AUTHORITIES_FILE)]
+        return [self._config("database-authorities", self._args.database.authorities, _AUTHORITIES_FILE)]
 
     def _make_database(self, database: SwarmDatabase) -> docker.Service:
         args, settings = self._args, self._args.settings.database
-        start = self._config("database-start", (ROOT / "images" / "postgresql" / "start.sh").read_text())
+        script = (ROOT / "images" / "postgresql" / "start.sh").read_text()
+        start = self._config("database-start", script, "/etc/beamops/start.sh")
         volume = docker.Volume(
             "database",
             docker.VolumeArgs(
@@ -104,19 +103,20 @@ class Distribution(Chapter):
             ),
             self.options(protect=self.names.environment == Environment.PROD),
         )
-        return self._service(
+        return make_service(
+            self,
             "database",
             image=database.image,
             user=catalogue.POSTGRESQL.user,
-            command=["/bin/sh", "/etc/beamops/start.sh"],
+            command=["/bin/sh", start.path],
             arguments=[f"{settings.memory_mib // 4}MB"],
             networks=[args.network.data.id],
             health=["pg_isready", "-q", "-h", "127.0.0.1", "-U", "coordinator", "-d", "coordinator"],
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
             order="stop-first",
-            secrets=[self._password()],
-            configs=[File(start.id, start.name, "/etc/beamops/start.sh")],
+            secrets=[args.secrets.password],
+            configs=[start],
             volumes={"/var/lib/postgresql/data": volume.name},
             constraints=[database.constraint],
             start_seconds=600,  # recovery after a crash comes before the first connection
@@ -135,9 +135,9 @@ class Distribution(Chapter):
             user=catalogue.PYTHON.user,
             env=self._coordinator_env(),
             networks=[args.network.data.id],
-            secret_id=args.secrets.database_password.id,
-            secret_name=args.secrets.database_password.name,
-            secret_file=_PASSWORD_FILE,
+            secret_id=args.secrets.password.id,
+            secret_name=args.secrets.password.name,
+            secret_file=args.secrets.password.path,
             configs=[[file.id, file.name, file.path] for file in self._authorities],
             memory_bytes=args.settings.coordinator.memory_mib * MIB,
             labels=self.labels,
@@ -147,7 +147,8 @@ class Distribution(Chapter):
 
     def _make_coordinator(self, migration: Job) -> docker.Service:
         args, settings = self._args, self._args.settings.coordinator
-        return self._service(
+        return make_service(
+            self,
             "coordinator",
             depends_on=[migration],
             image=args.images.coordinator,
@@ -165,7 +166,7 @@ class Distribution(Chapter):
                 contract.REPLICAS: str(settings.replicas),
                 contract.DRAIN_SECONDS: str(settings.drain_seconds),
             },
-            secrets=[self._password()],
+            secrets=[args.secrets.password],
             configs=self._authorities,
             spread=ZONE_LABEL if self._on_server else None,
             stop_seconds=settings.drain_seconds + 15,
@@ -184,51 +185,33 @@ class Distribution(Chapter):
                 self._on_server,
             )
         )
-        config = self._config("proxy", rendered)
-        return self._service(
+        config = self._config("proxy", rendered, "/etc/beamops/haproxy.cfg")
+        return make_service(
+            self,
             "proxy",
             depends_on=[self.coordinator],
             image=args.images.proxy,
             user=catalogue.PROXY.user,
-            command=["haproxy", "-W", "-db", "-f", "/etc/beamops/haproxy.cfg"],
+            command=["haproxy", "-W", "-db", "-f", config.path],
             networks=[args.network.edge.id, args.network.app.id, *self._observed()],
-            health=["busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{HEALTH_PORT}{HEALTH_PATH}"],
+            health=fetch(f"http://127.0.0.1:{HEALTH_PORT}{HEALTH_PATH}"),
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
             replicas=None if self._on_server else 1,
             order="stop-first",
             # What stands before it must have seen one come back before the next goes.
             pause_seconds=GRACE_SECONDS if self._on_server else 0,
-            configs=[File(config.id, config.name, "/etc/beamops/haproxy.cfg")],
+            configs=[config],
             port=settings.port,
             stop_signal="SIGUSR1",  # soft stop: takes no more connections, finishes those it has
         )
 
-    def _service(self, part: str, depends_on: list[pulumi.Resource] | None = None, **values: Any) -> docker.Service:
-        spec = ServiceSpec(name=self.names.of(part), labels=self.labels, **values)
-        # The engine notes which platforms a registry's image is for: that is no change of ours.
-        unasked = ["taskSpec.placement.platforms"]
-        return docker.Service(part, service_args(spec), self.options(depends_on=depends_on, ignore_changes=unasked))
-
-    def _config(self, part: str, content: str) -> docker.ServiceConfig:
-        # The new one is made first: the old one can go only when no service uses it any more.
-        return docker.ServiceConfig(
-            part,
-            docker.ServiceConfigArgs(
-                name=self.names.versioned(part, content),
-                data_raw=content,
-                labels=self.label(docker.ServiceConfigLabelArgs),
-            ),
-            self.options(depends_on=[self._args.swarm], delete_before_replace=False),
-        )
+    def _config(self, part: str, content: str, path: str) -> File:
+        return make_config(self, part, content, path, self._args.swarm)
 
     def _observed(self) -> list[pulumi.Input[str]]:
         observability = self._args.network.observability
         return [] if observability is None else [observability.id]
-
-    def _password(self) -> File:
-        secret = self._args.secrets.database_password
-        return File(secret.id, secret.name, _PASSWORD_FILE)
 
     def _coordinator_env(self) -> dict[str, pulumi.Input[str]]:
         database, verified = self._args.database, ""
@@ -238,5 +221,5 @@ class Distribution(Chapter):
         url = pulumi.Output.concat("postgresql://coordinator@", address, f":{_DATABASE_PORT}/coordinator{verified}")
         return {
             contract.DATABASE_URL: url,
-            contract.DATABASE_PASSWORD_FILE: _PASSWORD_FILE,
+            contract.DATABASE_PASSWORD_FILE: self._args.secrets.password.path,
         }

@@ -147,6 +147,12 @@ def find_services(client: docker.DockerClient, name: str) -> list[Any]:
     return [service for service in client.services.list(filters={"name": name}) if service.name == name]
 
 
+def find_container(client: docker.DockerClient, service: str) -> Any | None:
+    """A running container of that service on this engine, where there is one."""
+    label = f"com.docker.swarm.service.name={service}"
+    return next(iter(client.containers.list(filters={"label": label, "status": "running"})), None)
+
+
 def has_image(client: docker.DockerClient, reference: str) -> bool:
     """Whether the engine has an image."""
     try:

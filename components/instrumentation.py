@@ -1,10 +1,9 @@
 """Chapter 11, Instrumentation: who tells metrics of what cannot do it itself, and of whom they are asked."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
-import pulumi_docker as docker
 from coordinator import contract
 
 from components import catalogue
@@ -14,11 +13,10 @@ from components.network import Network
 from components.observability.configuration import ALERTMANAGER_PORT, PROMETHEUS_PORT, Target
 from components.proxy import EXPORTER_PORT
 from components.secrets import Secrets
-from components.service import File, ServiceSpec, service_args
+from components.service import fetch, make_service
 
 _NODE_PORT: Final = 9100
 _DATABASE_PORT: Final = 9187
-_PASSWORD_FILE: Final = "/run/secrets/database_password"  # noqa: S105 - a path
 EXPORTER_MEMORY_MIB: Final = 48
 
 
@@ -44,30 +42,34 @@ class Instrumentation(Chapter):
     def __init__(self, names: Names, args: InstrumentationArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         assert args.network.observability is not None  # noqa: S101 - there where this chapter is
-        self._observability = args.network.observability
+        observability = args.network.observability.id
         self._make_exporter(
             "node-exporter",
-            args.node_exporter,
-            catalogue.NODE_EXPORTER.user,
-            # The overlay of the container is on the engine's own disk, and says how full that is.
-            ["node_exporter", "--collector.filesystem.fs-types-exclude=^(proc|sysfs|tmpfs|devpts|mqueue|cgroup2?)$"],
             _NODE_PORT,
+            image=args.node_exporter,
+            user=catalogue.NODE_EXPORTER.user,
+            # The overlay of the container is on the engine's own disk, and says how full that is.
+            command=[
+                "node_exporter",
+                "--collector.filesystem.fs-types-exclude=^(proc|sysfs|tmpfs|devpts|mqueue|cgroup2?)$",
+            ],
+            networks=[observability],
             replicas=None,
         )
-        secret = args.secrets.database_password
+        password = args.secrets.password
         self._make_exporter(
             "postgres-exporter",
-            args.postgres_exporter,
-            catalogue.POSTGRES_EXPORTER.user,
-            ["postgres_exporter"],
             _DATABASE_PORT,
-            data=args.network.data,
+            image=args.postgres_exporter,
+            user=catalogue.POSTGRES_EXPORTER.user,
+            command=["postgres_exporter"],
+            networks=[observability, args.network.data.id],
             env={
                 "DATA_SOURCE_URI": f"{names.of('database')}:5432/coordinator?sslmode=disable",
                 "DATA_SOURCE_USER": "coordinator",
-                "DATA_SOURCE_PASS_FILE": _PASSWORD_FILE,
+                "DATA_SOURCE_PASS_FILE": password.path,
             },
-            secrets=[File(secret.id, secret.name, _PASSWORD_FILE)],
+            secrets=[password],
         )
         self.targets = (
             Target("coordinator", names.of("coordinator"), contract.PORT, contract.METRICS_PATH),
@@ -79,31 +81,6 @@ class Instrumentation(Chapter):
         )
         self.register_outputs({"targets": [target.job for target in self.targets]})
 
-    def _make_exporter(
-        self,
-        name: str,
-        image: pulumi.Input[str],
-        user: str,
-        command: list[str],
-        port: int,
-        *,
-        replicas: int | None = 1,
-        data: docker.Network | None = None,
-        env: dict[str, str] | None = None,
-        secrets: list[File] | None = None,
-    ) -> None:
-        spec = ServiceSpec(
-            name=self.names.of(name),
-            image=image,
-            user=user,
-            command=command,
-            networks=[self._observability.id, *([data.id] if data else [])],
-            health=["busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/"],
-            memory_mib=EXPORTER_MEMORY_MIB,
-            cpus=0.25,
-            replicas=replicas,
-            labels=self.labels,
-            env=env or {},
-            secrets=secrets or [],
-        )
-        docker.Service(name, service_args(spec), self.options())
+    def _make_exporter(self, part: str, port: int, **values: Any) -> None:
+        health = fetch(f"http://127.0.0.1:{port}/")
+        make_service(self, part, health=health, memory_mib=EXPORTER_MEMORY_MIB, cpus=0.25, **values)

@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_docker as docker
@@ -11,7 +11,7 @@ from components import catalogue
 from components.chapter import Chapter
 from components.naming import Names
 from components.network import Network
-from components.observability.alert import Plan
+from components.observability.alert import Expected
 from components.observability.configuration import (
     ALERTMANAGER_PORT,
     PROMETHEUS_PORT,
@@ -21,10 +21,9 @@ from components.observability.configuration import (
     render_prometheus,
 )
 from components.observability.rules import render_rules
-from components.service import File, ServiceSpec, service_args
+from components.service import File, fetch, make_config, make_service
 from components.settings import MonitoringSettings
 
-_CONFIGURATION: Final = "/etc/beamops/{}.yml"
 ALERTMANAGER_MEMORY_MIB: Final = 64
 
 
@@ -37,7 +36,7 @@ class MonitoringArgs:
     alertmanager: pulumi.Input[str]
     network: Network
     targets: tuple[Target, ...]
-    plan: Plan
+    expected: Expected
     constraint: str
     """The node that keeps data."""
     swarm: pulumi.Resource
@@ -53,106 +52,78 @@ class Monitoring(Chapter):
         super().__init__(names, options)
         self._args, settings = args, args.settings
         assert args.network.observability is not None  # noqa: S101 - there where this chapter is
-        self._observability = args.network.observability
-        rules = self._config("rules", render_rules(args.plan))
-        configuration = self._config("prometheus", render_prometheus(names, args.targets))
-        prometheus_file = _CONFIGURATION.format("prometheus")
-        self._make_service(
+        observability = args.network.observability.id
+        configuration = self._config("prometheus", render_prometheus(names, args.targets), _file("prometheus"))
+        self._make_keeper(
             "prometheus",
-            args.prometheus,
-            catalogue.PROMETHEUS.user,
-            [
+            PROMETHEUS_PORT,
+            image=args.prometheus,
+            user=catalogue.PROMETHEUS.user,
+            command=[
                 "prometheus",
-                f"--config.file={prometheus_file}",
+                f"--config.file={configuration.path}",
                 "--storage.tsdb.path=/prometheus",
                 f"--storage.tsdb.retention.time={settings.retention_days}d",
                 f"--storage.tsdb.retention.size={settings.storage_mib}MB",
             ],
-            "/prometheus",
-            PROMETHEUS_PORT,
-            settings.memory_mib,
-            configs=[
-                File(configuration.id, configuration.name, prometheus_file),
-                File(rules.id, rules.name, RULES_FILE),
-            ],
+            networks=[observability],
+            memory_mib=settings.memory_mib,
+            configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
         )
-        told = render_alertmanager(settings.webhook)
-        # Whoever knows a webhook's address can write to it: it is a secret, and the file with it.
-        secret = docker.Secret(
+        told = self._make_secret(render_alertmanager(settings.webhook))
+        self._make_keeper(
             "alertmanager",
-            docker.SecretArgs(
-                name=names.versioned("alertmanager", told),
-                data=pulumi.Output.secret(base64.b64encode(told.encode()).decode()),
-                labels=self.label(docker.SecretLabelArgs),
-            ),
-            self.options(depends_on=[args.swarm], delete_before_replace=False),
-        )
-        alertmanager_file = _CONFIGURATION.format("alertmanager")
-        self._make_service(
-            "alertmanager",
-            args.alertmanager,
-            catalogue.ALERTMANAGER.user,
-            [
+            ALERTMANAGER_PORT,
+            image=args.alertmanager,
+            user=catalogue.ALERTMANAGER.user,
+            command=[
                 "alertmanager",
-                f"--config.file={alertmanager_file}",
+                f"--config.file={told.path}",
                 "--storage.path=/alertmanager",
                 "--cluster.listen-address=",
             ],
-            "/alertmanager",
-            ALERTMANAGER_PORT,
-            ALERTMANAGER_MEMORY_MIB,
-            secrets=[File(secret.id, secret.name, alertmanager_file)],
             # Its receivers are beyond the swarm.
-            edge=args.network.edge,
+            networks=[observability, args.network.edge.id],
+            memory_mib=ALERTMANAGER_MEMORY_MIB,
+            secrets=[told],
         )
         self.register_outputs({})
 
-    def _config(self, part: str, content: str) -> docker.ServiceConfig:
-        return docker.ServiceConfig(
-            part,
-            docker.ServiceConfigArgs(
-                name=self.names.versioned(part, content),
-                data_raw=content,
-                labels=self.label(docker.ServiceConfigLabelArgs),
+    def _config(self, part: str, content: str, path: str) -> File:
+        return make_config(self, part, content, path, self._args.swarm)
+
+    def _make_secret(self, content: str) -> File:
+        """Alertmanager's configuration: whoever knows a webhook's address can write to it, so it is a secret."""
+        secret = docker.Secret(
+            "alertmanager",
+            docker.SecretArgs(
+                name=self.names.versioned("alertmanager", content),
+                data=pulumi.Output.secret(base64.b64encode(content.encode()).decode()),
+                labels=self.label(docker.SecretLabelArgs),
             ),
             self.options(depends_on=[self._args.swarm], delete_before_replace=False),
         )
+        return File(secret.id, secret.name, _file("alertmanager"))
 
-    def _make_service(
-        self,
-        name: str,
-        image: pulumi.Input[str],
-        user: str,
-        command: list[str],
-        data: str,
-        port: int,
-        memory_mib: int,
-        *,
-        configs: list[File] | None = None,
-        secrets: list[File] | None = None,
-        edge: docker.Network | None = None,
-    ) -> None:
+    def _make_keeper(self, part: str, port: int, **values: Any) -> None:
+        """A service with a volume of its own, at the folder that has its name."""
         volume = docker.Volume(
-            name,
-            docker.VolumeArgs(name=self.names.of(name), labels=self.label(docker.VolumeLabelArgs)),
+            part,
+            docker.VolumeArgs(name=self.names.of(part), labels=self.label(docker.VolumeLabelArgs)),
             self.options(),
         )
-        spec = ServiceSpec(
-            name=self.names.of(name),
-            image=image,
-            user=user,
-            command=command,
-            networks=[self._observability.id, *([edge.id] if edge else [])],
-            health=["busybox", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/-/ready"],
-            memory_mib=memory_mib,
+        make_service(
+            self,
+            part,
+            health=fetch(f"http://127.0.0.1:{port}/-/ready"),
             cpus=0.5,
-            labels=self.labels,
-            # A data folder has one holder.
-            order="stop-first",
-            configs=configs or [],
-            secrets=secrets or [],
-            volumes={data: volume.name},
+            order="stop-first",  # a data folder has one holder
+            volumes={f"/{part}": volume.name},
             constraints=[self._args.constraint],
             start_seconds=120,
+            **values,
         )
-        docker.Service(name, service_args(spec), self.options())
+
+
+def _file(part: str) -> str:
+    return f"/etc/beamops/{part}.yml"

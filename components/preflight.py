@@ -8,14 +8,7 @@ from components.containers import base_reference, packages_reference
 from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
 from components.naming import Names
 from components.plan import PlanArgs, check_budget
-from components.settings import (
-    ENDPOINT_VARIABLE,
-    Environment,
-    Settings,
-    SettingsError,
-    read_environment,
-    read_settings,
-)
+from components.settings import ENDPOINT_VARIABLE, Environment, Settings, SettingsError, read_environment, read_settings
 
 
 def prepare(stack: str) -> tuple[Settings, Engine]:
@@ -30,7 +23,10 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
         settings = read_settings(stack, pulumi.runtime.config.CONFIG.get(), emulated=emulated)
         engine = inspect_engine(engine_host(settings.development.engine))
         if environment != Environment.DEV and not emulated:
-            _check_account(settings, engine)
+            from components.aws.account import check_account  # noqa: PLC0415 - dev need not load AWS's SDK
+
+            changes = not pulumi.runtime.is_dry_run()
+            check_account(settings.production, settings.network.region, engine, changes=changes)
         else:
             check_budget(PlanArgs(settings.plan, settings.distribution, settings.monitoring, engine))
             check_port(engine.host, settings.distribution.proxy.port, Names(settings.plan.name, stack).of("proxy"))
@@ -47,10 +43,3 @@ def _check_images(host: str, settings: Settings) -> None:
         for reference in needed:
             if not has_image(client, reference):
                 raise EngineError(f"the image {reference} is not on the engine; `make images` makes it")
-
-
-def _check_account(settings: Settings, engine: Engine) -> None:
-    from components.aws.account import check_account  # noqa: PLC0415 - dev need not load AWS's SDK
-
-    changes = not pulumi.runtime.is_dry_run()
-    check_account(settings.production, settings.network.region, engine, changes=changes)

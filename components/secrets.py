@@ -9,6 +9,7 @@ import pulumi_random as random
 
 from components.chapter import Chapter
 from components.naming import Names
+from components.service import File
 from components.settings import SecretsSettings
 
 
@@ -45,6 +46,7 @@ class Secrets(Chapter):
             # The old one can go only when no service uses it any more.
             self.options(delete_before_replace=False),
         )
+        self.password = File(self.database_password.id, self.database_password.name, "/run/secrets/database_password")
         self.register_outputs({"database_password": self.database_password.name})
 
     def _make_password(self, version: int) -> pulumi.Output[str]:

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 import pulumi
 import pulumi_docker as docker
 
+from components.chapter import Chapter
+
 MIB: Final = 1024 * 1024
 _CPU_UNITS: Final = 1_000_000_000
 
@@ -110,6 +112,36 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
         # The provider takes none for one on every node, whose number it does not know.
         converge_config=None if spec.replicas is None else docker.ServiceConvergeConfigArgs(delay="1s", timeout="2m"),
     )
+
+
+def make_service(
+    chapter: Chapter, part: str, *, depends_on: list[pulumi.Resource] | None = None, **values: Any
+) -> docker.Service:
+    """A chapter's service; `values` are what a `ServiceSpec` has beside its name and labels."""
+    spec = ServiceSpec(name=chapter.names.of(part), labels=chapter.labels, **values)
+    # The engine notes which platforms a registry's image is for: that is no change of ours.
+    unasked = ["taskSpec.placement.platforms"]
+    return docker.Service(part, service_args(spec), chapter.options(depends_on=depends_on, ignore_changes=unasked))
+
+
+def make_config(chapter: Chapter, part: str, content: str, path: str, swarm: pulumi.Resource) -> File:
+    """A swarm config that its services see as a file at that path; other content is another config."""
+    config = docker.ServiceConfig(
+        part,
+        docker.ServiceConfigArgs(
+            name=chapter.names.versioned(part, content),
+            data_raw=content,
+            labels=chapter.label(docker.ServiceConfigLabelArgs),
+        ),
+        # The new one is made first: the old one can go only when no service uses it any more.
+        chapter.options(depends_on=[swarm], delete_before_replace=False),
+    )
+    return File(config.id, config.name, path)
+
+
+def fetch(url: str) -> list[str]:
+    """A health check: the address answers. By busybox, which every third-party image has."""
+    return ["busybox", "wget", "-q", "-O", "/dev/null", url]
 
 
 def write_duration(seconds: int) -> str:

@@ -19,8 +19,9 @@ from cli.images import choose_source, ensure_images
 from cli.stack import load_settings
 from cli.toolchain import Toolchain, ensure_toolchain
 from components import catalogue
-from components.containers import ROOT, Source, base_reference, built_reference
+from components.containers import ROOT, Source
 from components.engine import connect, engine_host
+from tests.images import ensure_image
 from tests.servers import embed, free_port, migrate, serve
 
 
@@ -87,12 +88,7 @@ class Database:
 @contextmanager
 def run_database(engine: docker.DockerClient, source: Source, folder: Path, *, durable: bool) -> Iterator[Database]:
     """Start one, in memory or on a volume, and remove it with its data at the end."""
-    image = catalogue.POSTGRESQL.pull
-    if source == "build":
-        image = built_reference(catalogue.POSTGRESQL)
-        engine.images.build(
-            path=str(ROOT / "images" / "postgresql"), tag=image, buildargs={"BASE": base_reference()}, rm=True
-        )
+    image = ensure_image(engine, source, catalogue.POSTGRESQL)
     password = folder / "password"
     password.write_text(secrets.token_hex(16))
     password.chmod(0o444)

@@ -26,8 +26,9 @@ from cli.commands import install
 from cli.places import cache_folder
 from components import catalogue
 from components.aws.session import ensure_key
-from components.containers import ROOT, base_reference, built_reference
+from components.containers import ROOT, built_reference
 from tests.aws import REGION, SIGNED_IN, ask
+from tests.images import ensure_image
 from tests.nodes import HOST, SCRIPT, Node, Nodes, run
 from tests.servers import free_port
 
@@ -258,8 +259,7 @@ def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
     storage, http = {"filesystem": {"rootdirectory": str(folder / "registry")}}, {"addr": f"127.0.0.1:{registry}"}
     (folder / "registry.yml").write_text(json.dumps({"version": 0.1, "storage": storage, "http": http}))
     for image in (catalogue.PROXY, catalogue.POSTGRESQL):
-        path, base = str(ROOT / "images" / image.name), {"BASE": base_reference()}
-        engine.images.build(path=path, tag=built_reference(image), buildargs=base, rm=True)
+        ensure_image(engine, "build", image)
     with ExitStack() as stop:
         # The bridge is there before what listens on it, and the engines after the name server that they ask.
         nodes = Nodes(folder / "n", count=MANAGERS + WORKERS)

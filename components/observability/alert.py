@@ -63,7 +63,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Expected:
     """What the rules need to know of the stack."""
 
     replicas: int

@@ -7,8 +7,8 @@ from typing import Any, Final
 import yaml
 
 from components.naming import Names
-from components.observability.rules import INTERVAL_SECONDS
 
+_INTERVAL_SECONDS: Final = 10
 RULES_FILE: Final = "/etc/beamops/rules.yml"
 ALERTMANAGER_PORT: Final = 9093
 PROMETHEUS_PORT: Final = 9090
@@ -31,9 +31,9 @@ def render_prometheus(names: Names, targets: Sequence[Target]) -> str:
     return _write(
         {
             "global": {
-                "scrape_interval": f"{INTERVAL_SECONDS}s",
+                "scrape_interval": f"{_INTERVAL_SECONDS}s",
                 "scrape_timeout": "5s",
-                "evaluation_interval": f"{INTERVAL_SECONDS}s",
+                "evaluation_interval": f"{_INTERVAL_SECONDS}s",
                 "external_labels": {"environment": names.environment, "stack": names.stack},
             },
             "rule_files": [RULES_FILE],
@@ -100,7 +100,7 @@ def _find(target: Target) -> dict[str, Any]:
         "names": [f"tasks.{target.service}"],
         "type": "A",
         "port": target.port,
-        "refresh_interval": f"{INTERVAL_SECONDS // 2}s",
+        "refresh_interval": f"{_INTERVAL_SECONDS // 2}s",
     }
 
 

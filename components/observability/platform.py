@@ -1,6 +1,6 @@
 """Rules about what the coordinator stands on: its replicas, PostgreSQL, the proxy, the nodes, and who watches them."""
 
-from components.observability.alert import Alert, Example, Plan, Subject
+from components.observability.alert import Alert, Example, Expected, Subject
 
 _ONE = 'up{job="coordinator",instance="10.0.1.3:4000"}'
 _TWO = 'up{job="coordinator",instance="10.0.1.4:4000"}'
@@ -19,7 +19,7 @@ _TOLD = 'alertmanager_notifications_failed_total{job="alertmanager",integration=
 _RULES = 'prometheus_rule_evaluation_failures_total{job="prometheus",rule_group="api"}'
 
 
-def describe_platform(plan: Plan) -> Subject:
+def describe_platform(expected: Expected) -> Subject:
     """The rules that depend on how much there should be."""
     return Subject(
         "platform",
@@ -35,21 +35,21 @@ def describe_platform(plan: Plan) -> Subject:
             ),
             Alert(
                 "CoordinatorReplicaMissing",
-                f'count(up{{job="coordinator"}} == 1) < {plan.replicas}',
+                f'count(up{{job="coordinator"}} == 1) < {expected.replicas}',
                 2,
                 "warning",
-                f"{{{{ $value }}}} of {plan.replicas} coordinators answer",
+                f"{{{{ $value }}}} of {expected.replicas} coordinators answer",
                 "The others carry its load; one more loss may be felt",
                 Example({_ONE: 1, _TWO: 1}, {_TWO: None}),
             ),
             Alert(
                 "CoordinatorMemoryHigh",
-                f'max(process_resident_memory_bytes{{job="coordinator"}}) / {plan.memory_bytes} > 0.85',
+                f'max(process_resident_memory_bytes{{job="coordinator"}}) / {expected.memory_bytes} > 0.85',
                 10,
                 "warning",
                 "A coordinator uses {{ $value | humanizePercentage }} of its memory",
                 "It is killed at 100 %; its claims go on, what it was answering is repeated",
-                Example({_MEMORY: 0.4 * plan.memory_bytes}, {_MEMORY: 0.9 * plan.memory_bytes}, minutes=20),
+                Example({_MEMORY: 0.4 * expected.memory_bytes}, {_MEMORY: 0.9 * expected.memory_bytes}, minutes=20),
             ),
             Alert(
                 "DatabaseDown",

@@ -1,35 +1,33 @@
 """All rules of a stack, and Prometheus' file of them."""
 
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
-from components.observability.alert import Alert, Plan, Recording, Subject
+from components.observability.alert import Alert, Expected, Recording, Subject
 from components.observability.coordination import COORDINATION
 from components.observability.platform import describe_platform
 from components.observability.service_level import SERVICE_LEVEL
 
-INTERVAL_SECONDS: Final = 10
 
-
-def list_subjects(plan: Plan) -> tuple[Subject, ...]:
+def list_subjects(expected: Expected) -> tuple[Subject, ...]:
     """All rules, a subject each."""
-    return (COORDINATION, SERVICE_LEVEL, describe_platform(plan))
+    return (COORDINATION, SERVICE_LEVEL, describe_platform(expected))
 
 
-def list_alerts(plan: Plan) -> list[Alert]:
+def list_alerts(expected: Expected) -> list[Alert]:
     """All alerts."""
-    return [alert for subject in list_subjects(plan) for alert in subject.alerts]
+    return [alert for subject in list_subjects(expected) for alert in subject.alerts]
 
 
-def render_rules(plan: Plan) -> str:
+def render_rules(expected: Expected) -> str:
     """The file of rules, as Prometheus reads it."""
     groups = [
         {
             "name": subject.name,
             "rules": [*map(_describe_recording, subject.recordings), *map(_describe_alert, subject.alerts)],
         }
-        for subject in list_subjects(plan)
+        for subject in list_subjects(expected)
     ]
     return str(yaml.safe_dump({"groups": groups}, sort_keys=False, width=1000))
 

@@ -20,6 +20,7 @@ from tests.bench.bench_coordinator import keep
 from tests.compose import describe
 from tests.deployment import Deployment, prepare_deployment
 from tests.servers import free_port, wait_until_ready
+from tests.waiting import wait_until
 
 TURNS, DEPLOY_RATIO, NOOP_RATIO = 3, 1.2, 3
 CHANGED = ("app/coordinator/api/app.py", "BEAMOps coordinator", "BEAMOps coordinator, {}")
@@ -80,10 +81,10 @@ def composed(engine: docker.DockerClient, deployment: Deployment, folder: Path) 
         yield deploy
     finally:
         subprocess.run(["docker", "stack", "rm", name], check=True, capture_output=True)
-        end = time.monotonic() + 90
-        while any(str(one.name).startswith(f"{name}_") for one in engine.containers.list(all=True)):
-            assert time.monotonic() < end, "the composed stack does not go"
-            time.sleep(0.2)
+        wait_until(
+            "the composed stack does not go", 90,
+            lambda: not any(str(one.name).startswith(f"{name}_") for one in engine.containers.list(all=True)),
+        )  # fmt: skip
         for volume in engine.volumes.list():
             if str(volume.name).startswith(f"{name}_"):
                 volume.remove()
@@ -94,16 +95,15 @@ def composed(engine: docker.DockerClient, deployment: Deployment, folder: Path) 
 
 def await_replicas(engine: docker.DockerClient, service: str, image: str) -> None:
     """Until both replicas are of that image and healthy, and no other is left."""
-    end = time.monotonic() + 120
-    while True:
+
+    def settled() -> bool:
         found = engine.containers.list(filters={"label": f"com.docker.swarm.service.name={service}"})
         states = [(one.attrs["Config"]["Image"], one.attrs["State"]["Health"]["Status"]) for one in found]
         (described,) = engine.services.list(filters={"name": service})
         rolling = described.attrs.get("UpdateStatus", {}).get("State") == "updating"
-        if states == [(image, "healthy")] * 2 and not rolling:
-            return
-        assert time.monotonic() < end, states
-        time.sleep(0.1)
+        return states == [(image, "healthy")] * 2 and not rolling
+
+    wait_until(f"{service} has not two healthy replicas of {image}", 120, settled)
 
 
 def test_up_and_a_roll_against_stack_deploy(

@@ -17,6 +17,7 @@ from tests.deployment import Deployment, prepare_deployment
 from tests.load import Load
 from tests.reliability import check_and_keep
 from tests.servers import wait_until_ready
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +125,11 @@ def test_a_killed_database_loses_nothing_that_was_acknowledged(
         (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"})
         database.kill("SIGKILL")
         begin = time.monotonic()
-        while not [
-            one
-            for one in engine.containers.list(filters={"name": f"{deployment.name}-dev-database", "health": "healthy"})
-            if one.id != database.id
-        ]:
-            assert time.monotonic() < begin + 60, "the swarm does not start PostgreSQL again"
-            time.sleep(0.1)
+        again: dict[str, str | list[str] | bool] = {"name": f"{deployment.name}-dev-database", "health": "healthy"}
+        wait_until(
+            "the swarm does not start PostgreSQL again", 60,
+            lambda: any(one.id != database.id for one in engine.containers.list(filters=again)),
+        )  # fmt: skip
         wait_until_ready(deployment.url, 60)
         seconds = time.monotonic() - begin
         agents.await_cycles(100, 120)

@@ -4,11 +4,11 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Self
 
 import docker
 import httpx
@@ -19,27 +19,24 @@ from docker.models.containers import Container
 from cli.toolchain import Toolchain
 from components import catalogue
 from components.catalogue import Image
-from components.containers import ROOT, Source, base_reference, built_reference
+from components.containers import Source
+from components.engine import find_container
 from components.naming import Names
-from components.observability.alert import Alert, Plan
+from components.observability.alert import Alert, Expected
 from components.observability.configuration import Target, render_alertmanager, render_prometheus
 from components.observability.rules import list_alerts, list_subjects, render_rules
+from tests.images import ensure_image
 from tests.load import Load
 from tests.receiver import Answer, Receiver
 from tests.servers import free_port, wait_until_ready
 from tests.stories import tell_story
 from tests.user import User
+from tests.waiting import wait_until
 
-PLAN = Plan(replicas=2, memory_bytes=256 * 1024 * 1024)
-ALERTS = list_alerts(PLAN)
+EXPECTED = Expected(replicas=2, memory_bytes=256 * 1024 * 1024)
+ALERTS = list_alerts(EXPECTED)
 WATCHDOG = next(alert for alert in ALERTS if alert.expression == "vector(1)")
 BESIDE_NUMBERS = re.compile(r" (<|>|==) [\d.]+(?= and |$)")
-
-
-@pytest.fixture(scope="module")
-def tools(engine: docker.DockerClient, source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Tools"]:
-    with Tools.open(engine, source, tmp_path_factory.mktemp("rules")) as tools:
-        yield tools
 
 
 @dataclass
@@ -49,19 +46,6 @@ class Tools:
     folder: Path
     containers: dict[str, Container]
 
-    @classmethod
-    def open(cls, engine: docker.DockerClient, source: Source, folder: Path) -> "Tools":
-        folder.chmod(0o755)
-        images = (catalogue.PROMETHEUS, catalogue.ALERTMANAGER)
-        return cls(folder, {image.name: start(engine, source, image, folder) for image in images})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for container in self.containers.values():
-            container.remove(force=True)
-
     def run(self, image: Image, *command: str) -> str:
         code, said = self.containers[image.name].exec_run(list(command), workdir="/rules")
         assert isinstance(said, bytes)
@@ -69,21 +53,25 @@ class Tools:
         return said.decode()
 
 
-def start(engine: docker.DockerClient, source: Source, image: Image, folder: Path) -> Container:
-    reference = image.pull
-    if source == "build":
-        reference = built_reference(image)
-        path = str(ROOT / "images" / image.name)
-        engine.images.build(path=path, tag=reference, buildargs={"BASE": base_reference()}, rm=True)
-    return engine.containers.run(
-        reference, entrypoint=["busybox", "sleep", "1800"], detach=True, network_mode="none",
-        volumes={str(folder): {"bind": "/rules", "mode": "ro"}},
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def tools(engine: docker.DockerClient, source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
+    folder = tmp_path_factory.mktemp("rules")
+    folder.chmod(0o755)
+    with ExitStack() as made:
+        tools = Tools(folder, {})
+        for image in (catalogue.PROMETHEUS, catalogue.ALERTMANAGER):
+            container = engine.containers.run(
+                ensure_image(engine, source, image), entrypoint=["busybox", "sleep", "1800"],
+                detach=True, network_mode="none", volumes={str(folder): {"bind": "/rules", "mode": "ro"}},
+            )  # fmt: skip
+            made.callback(container.remove, force=True)
+            tools.containers[image.name] = container
+        yield tools
 
 
 @pytest.mark.parametrize("alert", [one for one in ALERTS if one != WATCHDOG], ids=lambda alert: alert.name)
 def test_an_alert_fires_does_not_blink_and_ends(tools: Tools, alert: Alert) -> None:
-    (tools.folder / "rules.yml").write_text(render_rules(PLAN))
+    (tools.folder / "rules.yml").write_text(render_rules(EXPECTED))
     (tools.folder / "story.yml").write_text(yaml.safe_dump(tell_story(alert, "rules.yml")))
     tools.run(catalogue.PROMETHEUS, "promtool", "test", "rules", "story.yml")
 
@@ -91,9 +79,9 @@ def test_an_alert_fires_does_not_blink_and_ends(tools: Tools, alert: Alert) -> N
 def test_prometheus_accepts_its_configuration(tools: Tools) -> None:
     rendered = render_prometheus(Names("beamops", "dev"), [Target("coordinator", "beamops-dev-coordinator", 4000)])
     (tools.folder / "prometheus.yml").write_text(rendered.replace("/etc/beamops/", "/rules/"))
-    (tools.folder / "rules.yml").write_text(render_rules(PLAN))
+    (tools.folder / "rules.yml").write_text(render_rules(EXPECTED))
     said = tools.run(catalogue.PROMETHEUS, "promtool", "check", "config", "prometheus.yml")
-    rules = sum(len(subject.alerts) + len(subject.recordings) for subject in list_subjects(PLAN))
+    rules = sum(len(subject.alerts) + len(subject.recordings) for subject in list_subjects(EXPECTED))
     assert f"{rules} rules found" in said, said
 
 
@@ -125,9 +113,8 @@ class Watched:
     receiver: Receiver
 
     def ask(self, path: str) -> object:
-        (prometheus,) = self.engine.containers.list(
-            filters={"label": f"com.docker.swarm.service.name={self.name}-dev-prometheus", "status": "running"}
-        )
+        prometheus = find_container(self.engine, f"{self.name}-dev-prometheus")
+        assert prometheus is not None
         url = f"http://127.0.0.1:9090/api/v1/{path}"
         code, said = prometheus.exec_run(["busybox", "wget", "-q", "-O", "-", url])
         assert code == 0 and isinstance(said, bytes), said
@@ -145,13 +132,6 @@ class Watched:
             for asked in self.receiver.asked
             for one in json.loads(asked.body)["alerts"]
         )
-
-
-def wait_for(what: str, seconds: float, condition: Callable[[], object]) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"after {seconds:.0f} s: {what}"
-        time.sleep(1)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +183,7 @@ def test_every_rule_finds_its_series_under_load(watched: Watched) -> None:
             empty = {side for side in sides if not watched.query(side)}
             return not empty
 
-        wait_for("these find nothing: see what the targets tell", 60, all_found)
+        wait_until("these find nothing: see what the targets tell", 60, all_found)
     targets = watched.ask("targets?state=active")
     assert isinstance(targets, dict)
     jobs = {target["labels"]["job"]: target["health"] for target in targets["activeTargets"]}
@@ -221,13 +201,13 @@ def test_coordinators_that_are_gone_are_told_and_so_is_their_return(watched: Wat
     (coordinator,) = watched.engine.services.list(filters={"name": f"{watched.name}-dev-coordinator"})
     coordinator.scale(0)
     began = time.monotonic()
-    wait_for("nobody is told that no coordinator answers", 240, lambda: watched.told("CoordinatorDown", "firing"))
+    wait_until("nobody is told that no coordinator answers", 240, lambda: watched.told("CoordinatorDown", "firing"))
     fired = time.monotonic() - began
     said = watched.user.run("alerts")[1]
     assert "CoordinatorDown critical, firing" in said and "docs/runbooks/coordinator-down.md" in said, said
     coordinator.reload()
     coordinator.scale(2)
     began = time.monotonic()
-    wait_for("nobody is told that it is over", 240, lambda: watched.told("CoordinatorDown", "resolved"))
+    wait_until("nobody is told that it is over", 240, lambda: watched.told("CoordinatorDown", "resolved"))
     print(f"told after {fired:.0f} s, resolved told {time.monotonic() - began:.0f} s after the return")
     assert not watched.told("CoordinatorReplicaMissing", "firing"), "an effect is not told beside its cause"

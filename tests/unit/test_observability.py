@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from components.naming import Names
-from components.observability.alert import Alert, Plan
+from components.observability.alert import Alert, Expected
 from components.observability.configuration import CAUSES, Target, render_alertmanager, render_prometheus
 from components.observability.rules import list_alerts, render_rules
 
 ROOT = Path(__file__).parents[2]
-PLAN = Plan(replicas=3, memory_bytes=2**28)
-ALERTS = list_alerts(PLAN)
+EXPECTED = Expected(replicas=3, memory_bytes=2**28)
+ALERTS = list_alerts(EXPECTED)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
@@ -40,7 +40,7 @@ def test_alerts_have_names_of_their_own_and_causes_are_alerts() -> None:
 
 
 def test_how_many_replicas_there_should_be_is_the_settings() -> None:
-    (group,) = [one for one in yaml.safe_load(render_rules(PLAN))["groups"] if one["name"] == "platform"]
+    (group,) = [one for one in yaml.safe_load(render_rules(EXPECTED))["groups"] if one["name"] == "platform"]
     (rule,) = [one for one in group["rules"] if one["alert"] == "CoordinatorReplicaMissing"]
     assert rule["expr"].endswith("< 3") and rule["for"] == "2m" and rule["labels"] == {"severity": "warning"}
 
