@@ -21,7 +21,10 @@ def describe(client: docker.DockerClient, stack: str, port: int, secret: str) ->
         attributes = network.attrs
         networks[part(stack, attributes["Name"])] = {"driver": "overlay", "internal": attributes["Internal"]}
     ids = {str(network.id): part(stack, network.attrs["Name"]) for network in client.networks.list()}
-    configs = {config.attrs["Spec"]["Name"]: {"external": True} for config in client.configs.list()}
+    configs = {
+        config.attrs["Spec"]["Name"]: {"external": True}
+        for config in client.configs.list(filters={"label": f"beamops.stack={stack}"})
+    }
     services = {
         part(stack, service.name): _service(service.attrs["Spec"], ids, port, secret, stack)
         for service in client.services.list(filters={"label": f"beamops.stack={stack}"})

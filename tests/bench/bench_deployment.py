@@ -53,15 +53,16 @@ def composed(engine: docker.DockerClient, deployment: Deployment, folder: Path) 
     """Deploy the same services by compose, with the image given for the coordinator; until all are healthy."""
     name, port = f"t{secrets.token_hex(3)}", free_port()
     password = engine.secrets.create(name=f"{name}-password", data=base64.b64encode(secrets.token_bytes(20)))
-    kept = [
-        engine.configs.create(name=f"{name}-{config.name}", data=base64.b64decode(config.attrs["Spec"]["Data"]))
-        for config in engine.configs.list()
-        if config.name.startswith(deployment.name)
-    ]
-    text = yaml.safe_dump(describe(engine, f"{deployment.name}-dev", port, f"{name}-password"))
-    for config in kept:
-        text = text.replace(config.name.removeprefix(f"{name}-"), config.name)
-    content = yaml.safe_load(text.replace(f"{deployment.name}-dev-", ""))
+    prefix = f"{deployment.name}-dev-"
+    configs = [config for config in engine.configs.list() if config.name.startswith(prefix)]
+    kept = []
+    text = yaml.safe_dump(describe(engine, f"{deployment.name}-dev", port, f"{name}-password")).replace(prefix, "")
+    for config in configs:
+        # What services call each other by is what the compose file calls them.
+        data, part = base64.b64decode(config.attrs["Spec"]["Data"]).decode(), config.name.removeprefix(prefix)
+        kept.append(engine.configs.create(name=f"{name}-{part}", data=data.replace(prefix, "").encode()))
+        text = text.replace(part, f"{name}-{part}")
+    content = yaml.safe_load(text)
     coordinator = content["services"]["coordinator"]
     # A compose file has no order: the migration runs beside, until the database is there.
     migration = {**coordinator, "entrypoint": ["coordinator", "migrate", "--example-work"]}
@@ -73,7 +74,8 @@ def composed(engine: docker.DockerClient, deployment: Deployment, folder: Path) 
         coordinator["image"] = image
         (folder / "compose.yml").write_text(yaml.safe_dump(content))
         command = ["docker", "stack", "deploy", "--resolve-image", "never", "-c", str(folder / "compose.yml"), name]
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         wait_until_ready(f"http://127.0.0.1:{port}", 120)
         await_replicas(engine, f"{name}_coordinator", image)
 
