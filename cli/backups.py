@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ _CLOSE: Final = (
     f"ALTER DATABASE {_DATABASE} RENAME TO {_OLD}; ALTER DATABASE {_NEW} RENAME TO {_DATABASE}",
 )
 """Nobody may come back before both have their new names, which they get together or not at all."""
+_SETTLE_SECONDS: Final = 3600
+"""Long: every item and event of the backup is touched once."""
 _OPEN: Final = f"ALTER DATABASE {_DATABASE} ALLOW_CONNECTIONS true"
 
 
@@ -88,6 +91,7 @@ def restore(client: docker.DockerClient, host: str, names: Names, file: Path) ->
         if done.returncode:
             raise StopError(f"{file}: was not restored, and nothing has changed: {_tell(done.stderr)}")
 
+    psql = ("psql", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname=postgres")
     try:
         with step(f"Loading {file.name} beside the store of {names.stack}"):
             run("dropdb", "--if-exists", _NEW)
@@ -95,10 +99,11 @@ def restore(client: docker.DockerClient, host: str, names: Names, file: Path) ->
             run("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={_NEW}", given=file)
             command = [*contract.MIGRATE, contract.RESTORED]
             beside = (f":5432/{_DATABASE}", f":5432/{_NEW}")
-            run_coordinator(client, names, "restore", command, lambda one: one.replace(*beside))
+            run_coordinator(
+                client, names, "restore", command, lambda one: one.replace(*beside), seconds=_SETTLE_SECONDS
+            )
         with step("Putting it in its place"):
             run("dropdb", "--if-exists", _OLD)
-            psql = ("psql", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname=postgres")
             try:
                 run(*psql, *(f"--command={statement}" for statement in _CLOSE))
             except StopError:
@@ -106,7 +111,13 @@ def restore(client: docker.DockerClient, host: str, names: Names, file: Path) ->
                 raise
     except EngineError as error:
         raise StopError(f"{file}: was not restored, and nothing has changed: {' '.join(str(error).split())}") from None
-    console.print(f"restored; what was there is kept as the database {_OLD} until the next restore")
+    finally:
+        with suppress(StopError):
+            run("dropdb", "--if-exists", _NEW)
+    console.print(
+        f"restored; what was there is kept as the database {_OLD} until the next restore. Access tokens are those of "
+        "the backup: revoke again what was revoked since"
+    )
 
 
 def _find_database(client: docker.DockerClient, names: Names) -> str:

@@ -17,6 +17,7 @@ def run_coordinator(
     part: str,
     command: list[str],
     change: Callable[[str], str] = lambda value: value,
+    **more: Any,
 ) -> None:
     """Run a command of the coordinator to its end.
 
@@ -26,6 +27,7 @@ def run_coordinator(
         part: what the job is called.
         command: what it runs.
         change: what becomes of each `NAME=value` of the service's environment.
+        more: further arguments of the job.
 
     Raises:
         StopError: there is no coordinator whose settings these could be.
@@ -39,4 +41,4 @@ def run_coordinator(
     container = template["ContainerSpec"]
     container |= {"Command": command, "Env": [change(one) for one in container["Env"]]}
     container.pop("Healthcheck", None)
-    run_job(client, template, names.of(part), names.labels("distribution"), networks=template.pop("Networks"))
+    run_job(client, template, names.of(part), names.labels("distribution"), networks=template.pop("Networks"), **more)

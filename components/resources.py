@@ -25,7 +25,6 @@ from components.engine import EngineError, connect, find_services
 from components.naming import STACK_LABEL
 
 _SETTLED: Final = {"complete", "failed", "rejected", "orphaned", "shutdown", "remove"}
-_JOB_SECONDS: Final = 180
 _GATEWAY_LABEL: Final = "beamops.gateway"
 _GATEWAY: Final = "docker_gwbridge"
 """The bridge by which tasks leave the swarm: the engine makes it with the first swarm, and keeps it."""
@@ -229,6 +228,7 @@ def run_job(
     labels: dict[str, str],
     *,
     nodes: int | None = None,
+    seconds: float = 180,
     **more: Any,
 ) -> None:
     """Run a task to its end, and leave nothing of it.
@@ -240,6 +240,7 @@ def run_job(
         name: of the service that is made for it; one of that name is removed first.
         labels: of the service.
         nodes: run one on every node, which are so many; else there is one.
+        seconds: it may take so long.
         more: further arguments of the service.
 
     Raises:
@@ -251,13 +252,13 @@ def run_job(
     remove_service(client, name)
     try:
         created = client.api.create_service(once, name=name, labels=labels, mode=mode, **more)
-        _await_job(client, client.services.get(created["ID"]), name, nodes or 1)
+        _await_job(client, client.services.get(created["ID"]), name, nodes or 1, seconds)
     finally:
         remove_service(client, name)
 
 
-def _await_job(client: docker.DockerClient, service: Any, name: str, tasks: int) -> None:
-    end = time.monotonic() + _JOB_SECONDS
+def _await_job(client: docker.DockerClient, service: Any, name: str, tasks: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
     status: dict[str, Any] = {"State": "pending"}
     while time.monotonic() < end:
         statuses = [task["Status"] for task in client.api.tasks(filters={"service": service.id})]
@@ -272,7 +273,7 @@ def _await_job(client: docker.DockerClient, service: Any, name: str, tasks: int)
         last = b"".join(service.logs(stdout=True, stderr=True, tail=20)).decode(errors="replace").strip()
     except (docker.errors.APIError, requests.RequestException) as error:
         last = f"its log cannot be read: {error}"
-    state, reason = status["State"], status.get("Err", f"after {_JOB_SECONDS} s")
+    state, reason = status["State"], status.get("Err", f"after {seconds:.0f} s")
     raise EngineError(f"{name} is {state} ({reason}); the end of its log:\n{last}")
 
 

@@ -234,7 +234,7 @@ def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = Fal
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        faults += [f"{file}: {_describe(fault)}" for fault in error.errors()]
+        faults += [_describe(file, fault) for fault in error.errors()]
     else:
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_environment(stack, settings)]
         if settings.monitoring.enabled and stack != Environment.DEV and not emulated:
@@ -286,12 +286,20 @@ def _parse(value: str) -> Any:
         return value
 
 
-def _describe(fault: ErrorDetails) -> str:
+def _describe(file: str, fault: ErrorDetails) -> str:
+    said = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    for variable, *loc in _BY_ENVIRONMENT:
+        if list(fault["loc"]) == loc and variable in os.environ:
+            # Without the value: it is there and not in the file because nobody may read it.
+            return f"{variable}: the value {said.removeprefix('String ')}"
+    return f"{file}: {_describe_key(fault, said)}"
+
+
+def _describe_key(fault: ErrorDetails, message: str) -> str:
     path = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known = sorted(_model_at(fault["loc"][:-1]).model_fields)
         return f"{NAMESPACE}:{path}: unknown key; allowed here: {', '.join(known)}"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if fault["type"] == "model_type":
         message = f"should be a group of keys: {', '.join(sorted(_model_at(fault['loc']).model_fields))}"
     return f"{NAMESPACE}:{path}: given {json.dumps(fault['input'])}, {message}"

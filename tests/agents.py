@@ -18,7 +18,8 @@ from coordinator.model import ClaimRequest, Completion, Submission
 
 T = TypeVar("T")
 TYPE = "simulated"
-LEASE_SECONDS = 60
+LEASE_SECONDS = 180
+"""Longer than a thousand agents pause and ask again."""
 _CONNECTIONS = 50
 """Agents that share one client, and so one pool of connections."""
 

@@ -46,8 +46,9 @@ def _write(name: str, well: Value, ill: Value, phases: tuple[tuple[bool, int], .
         if value is None:
             parts.append("stale" + (f" _x{steps - 1}" if steps > 1 else ""))
         elif counts:
+            # A series of a counter begins with what is counted first: nobody sees it at nothing.
             grows = value / _A_MINUTE
-            parts.append(f"{counted:g}+{grows:g}x{steps - 1}")
+            parts.append(f"{counted + grows:g}+{grows:g}x{steps - 1}")
             counted += grows * steps
         else:
             parts.append(f"{value:f}+0x{steps - 1}")

@@ -1,5 +1,6 @@
 """The typed client: what the command line and agents' harnesses use."""
 
+import itertools
 import os
 import random
 import time
@@ -56,6 +57,7 @@ _PATIENCE = 5
 takes ten seconds to see that a node is gone, and until then sends it every second request."""
 _ANSWER_SECONDS = 15
 """How long a write may take, beside what a claim chose to wait: what broke off on the way is asked for again."""
+_CONNECT_SECONDS = 5
 _AGAIN = {
     httpx.codes.BAD_GATEWAY,
     httpx.codes.SERVICE_UNAVAILABLE,
@@ -85,7 +87,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = 75) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout_seconds)
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS))
         self._write_seconds = min(timeout_seconds, _ANSWER_SECONDS)
         if token := os.environ.get("COORDINATOR_TOKEN"):
             self._http.headers["Authorization"] = f"Bearer {token}"
@@ -326,7 +328,14 @@ class Client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         content = b"" if body is None else msgspec.json.encode(body)
         seconds = self._write_seconds + getattr(body, "wait_seconds", 0)
-        return self._send("POST", path, answer, content=content, headers=headers, timeout=seconds)
+        return self._send(
+            "POST",
+            path,
+            answer,
+            content=content,
+            headers=headers,
+            timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
+        )
 
     def _send(self, method: str, path: str, answer: type[_T], **options: Any) -> _T:
         response = self._request(method, path, **options)
@@ -338,18 +347,18 @@ class Client:
         """Ask, and ask again with growing pauses where no answer came, the store was away, or it was too often."""
         # The trace that the caller is in goes on at the coordinator.
         propagate.inject(options.setdefault("headers", {}))
-        for attempt in range(_PATIENCE + 1):
+        for attempt in itertools.count():
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
-                nobody = isinstance(error, httpx.ConnectError)
-                if attempt == (_RETRIES if nobody else _PATIENCE):
+                nobody = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                if attempt >= (_RETRIES if nobody else _PATIENCE):
                     raise UnreachableError(f"no coordinator answers at {self._http.base_url}: {error}") from error
             else:
                 if response.status_code not in _AGAIN or attempt == _PATIENCE:
                     return response
             time.sleep(_pause(attempt))
-        raise AssertionError("the last attempt returns or raises")
+        raise AssertionError("attempts are counted without end")
 
 
 def _pause(attempt: int) -> float:

@@ -54,14 +54,17 @@ async def find_place(store: Store) -> Place:
 
 
 async def resume(store: Store, event_id: str) -> Place:
-    """The place of an event that this store has told.
+    """The place of an event that this store has told, or the place before all events, `0-0`.
 
     Raises:
-        WrongEventIdError: it is not an event's id, or one of another store, such as there was before a restore.
+        WrongEventIdError: it is not an event's id, or the event is not here: forgotten since, or told by another
+            store, such as there was before a restore.
     """
     place = Place.parse(event_id)
+    if place == Place(0, 0):
+        return place
     async with store.transaction() as transaction:
-        if place.transaction >= await transaction.value("settled_before"):
+        if await transaction.value("find_event", tx=place.transaction, seq=place.number) is None:
             raise WrongEventIdError(f"{event_id!r} is no event of this store: follow without an id")
     return place
 

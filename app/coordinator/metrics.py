@@ -39,6 +39,8 @@ _LATENCY: Final = Histogram(
 )  # fmt: skip
 WAITING: Final = Gauge("beamops_agent_waiting_claims", "Claims that wait for work at this replica.")
 INSIGHTS: Final = Counter("beamops_insights", "Insights asked for.", ["source", "outcome"])
+for _outcome in ("answered", "failed"):
+    INSIGHTS.labels("anthropic", _outcome)  # there from the beginning: a rule that asks for it finds it
 INSIGHT_TOKENS: Final = Counter("beamops_insight_tokens", "Tokens read and written by the model.", ["direction"])
 INSIGHT_COST: Final = Counter("beamops_insight_cost_dollars", "What the model has cost, by the configured prices.")
 INSIGHT_LEFT: Final = Gauge("beamops_insight_rate_limit_remaining_ratio", "Share of the API's rate limit that is left.")

@@ -115,15 +115,19 @@ async def check_store(store: Store) -> None:
         )
 
 
-async def open_store(settings: Settings) -> Store:
+async def open_store(settings: Settings, *, statement_seconds: float | None = 15) -> Store:
     """Open the store that the settings name.
+
+    Args:
+        settings: of the process.
+        statement_seconds: how long PostgreSQL may take for a statement; None for what touches every row.
 
     Raises:
         StoreUnavailableError: SQLite's file cannot be opened. PostgreSQL is tried at first use.
     """
     if settings.sqlite_path is not None:
         return await SQLiteStore.open(settings.sqlite_path)
-    return PostgreSQLStore(settings)
+    return PostgreSQLStore(settings, statement_seconds)
 
 
 def _load_queries(driver: str, lock: str, wait: str) -> Any:
@@ -238,8 +242,9 @@ async def _translated() -> AsyncIterator[None]:
 class PostgreSQLStore:
     """The cluster's store: a pool that is opened at first use, and heals when the server comes back."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, statement_seconds: float | None) -> None:
         self._settings = settings
+        self._statement_seconds = statement_seconds
         self._queries = _load_queries("asyncpg", "FOR UPDATE SKIP LOCKED", "FOR UPDATE")
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
@@ -261,8 +266,14 @@ class PostgreSQLStore:
             # Read at each new connection, so that a rotated password is found.
             "password": self._read_password if self._settings.database_password_file else None,
             "timeout": 5,
-            "command_timeout": 15,
-            "server_settings": {"application_name": "coordinator"},
+            "command_timeout": self._statement_seconds,
+            # A session whose machine lost its power ends after half a minute, and with it the leader's lock.
+            "server_settings": {
+                "application_name": "coordinator",
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "4",
+            },
         }
 
     def _read_password(self) -> str:

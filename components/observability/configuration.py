@@ -88,7 +88,14 @@ def render_alertmanager(webhook: str | None) -> str:
 
 
 CAUSES: Final = {
-    "DatabaseDown": ("CoordinatorDown", "ProxyHasNoServer", "HealthLow", "ErrorBudgetBurnsFast", "NoActiveAgents"),
+    "DatabaseDown": (
+        "CoordinatorDown",
+        "ProxyHasNoServer",
+        "LeaderMissing",
+        "HealthLow",
+        "ErrorBudgetBurnsFast",
+        "NoActiveAgents",
+    ),
     "CoordinatorDown": ("CoordinatorReplicaMissing", "ProxyHasNoServer", "HealthLow", "NoActiveAgents"),
     "ErrorBudgetBurnsFast": ("ErrorBudgetBurnsSlowly",),
 }

@@ -3,16 +3,18 @@
 from components.observability.alert import Alert, Example, Subject
 
 _READY = 'beamops_work_items{team="",status="ready",job="coordinator"}'
-_ACTIVE = 'beamops_agent_active_count{job="coordinator"}'
+_CLAIMED = 'beamops_work_items{team="",status="claimed",job="coordinator"}'
 _EFFICIENCY = 'beamops_coordination_efficiency_ratio{job="coordinator"}'
 _HEALTH = 'beamops_health_score{part="all",job="coordinator"}'
 _OLDEST = 'beamops_work_oldest_ready_seconds{job="coordinator"}'
 _DONE = 'beamops_agent_work_completed_total{work_type="review",team="",priority="high",job="coordinator"}'
+_GIVEN = 'beamops_agent_work_claimed_total{work_type="review",team="",priority="high",job="coordinator"}'
 _FAILED = 'beamops_agent_work_failed_total{work_type="review",team="",priority="high",job="coordinator"}'
 _CONFLICTS = 'beamops_agent_conflicts_total{code="lease_lost",job="coordinator"}'
 _REQUESTS = (
     'coordinator_request_duration_seconds_count{method="POST",route="/v1/claims",status="200",job="coordinator"}'
 )
+_ASKED = 'beamops_insights_total{source="anthropic",outcome="answered",job="coordinator"}'
 _LEFT = 'beamops_insight_rate_limit_remaining_ratio{job="coordinator"}'
 
 # Thresholds are those of the system that came before (prior-art.md), or stricter.
@@ -21,21 +23,23 @@ COORDINATION = Subject(
     (
         Alert(
             "NoActiveAgents",
-            'max(beamops_agent_active_count) == 0 and on() sum(beamops_work_items{status="ready"}) > 0',
+            'sum(beamops_work_items{status="ready"}) > 0 and on() sum(beamops_work_items{status="claimed"}) == 0'
+            ' unless on() sum(increase(coordinator_request_duration_seconds_count{route="/v1/claims"}[5m])) > 0',
             2,
             "warning",
-            "Work is ready and no agent is active",
+            "Work is ready, nobody holds any, and nobody asks for it",
             "Nothing is worked on; what is ready waits",
-            Example({_ACTIVE: 3, _READY: 5}, {_ACTIVE: 0}),
+            Example({_CLAIMED: 3, _READY: 5, _REQUESTS: 10}, {_CLAIMED: 0, _REQUESTS: 0}),
         ),
         Alert(
             "EfficiencyLow",
-            "max(beamops_coordination_efficiency_ratio) < 0.7",
+            "max(beamops_coordination_efficiency_ratio) < 0.7"
+            " and on() sum(increase(beamops_agent_work_claimed_total[10m])) >= 10",
             5,
             "warning",
             "Of the claims that ended, {{ $value | humanizePercentage }} were completed",
             "Agents spend their time on work that they do not finish",
-            Example({_EFFICIENCY: 0.95}, {_EFFICIENCY: 0.5}),
+            Example({_EFFICIENCY: 0.95, _GIVEN: 60}, {_EFFICIENCY: 0.5}),
         ),
         Alert(
             "HealthLow",
@@ -49,12 +53,13 @@ COORDINATION = Subject(
         Alert(
             "FailuresHigh",
             "sum(rate(beamops_agent_work_failed_total[10m])) / (sum(rate(beamops_agent_work_completed_total[10m]))"
-            " + sum(rate(beamops_agent_work_failed_total[10m]))) > 0.1",
+            " + sum(rate(beamops_agent_work_failed_total[10m]))) > 0.1"
+            " and on() sum(increase(beamops_agent_work_failed_total[10m])) >= 5",
             5,
             "warning",
             "{{ $value | humanizePercentage }} of the work that ended in ten minutes failed",
             "Attempts are used up; items end as failed",
-            Example({_DONE: 100, _FAILED: 1}, {_FAILED: 60}, minutes=20),
+            Example({_DONE: 100, _FAILED: None}, {_FAILED: 60}, minutes=20),
         ),
         Alert(
             "ConflictsHigh",
@@ -64,7 +69,7 @@ COORDINATION = Subject(
             "warning",
             "{{ $value | humanizePercentage }} of the requests were refused because another was first",
             "Agents hold leases that have expired, or ask for the same items by id",
-            Example({_REQUESTS: 1000, _CONFLICTS: 1}, {_CONFLICTS: 40}),
+            Example({_REQUESTS: 1000, _CONFLICTS: None}, {_CONFLICTS: 40}),
         ),
         Alert(
             "WorkWaits",
@@ -77,12 +82,13 @@ COORDINATION = Subject(
         ),
         Alert(
             "InsightLimitNear",
-            "min(beamops_insight_rate_limit_remaining_ratio) < 0.1",
+            "min(beamops_insight_rate_limit_remaining_ratio) < 0.1"
+            ' and on() sum(increase(beamops_insights_total{source="anthropic"}[10m])) > 0',
             5,
             "warning",
             "{{ $value | humanizePercentage }} of the model's rate limit is left",
             "Insights will be computed without the model; claims are not touched",
-            Example({_LEFT: 0.9}, {_LEFT: 0.05}),
+            Example({_LEFT: 0.9, _ASKED: 2}, {_LEFT: 0.05}),
         ),
     ),
 )

@@ -4,6 +4,7 @@ from components.observability.alert import Alert, Example, Expected, Subject
 
 _ONE = 'up{job="coordinator",instance="10.0.1.3:4000"}'
 _TWO = 'up{job="coordinator",instance="10.0.1.4:4000"}'
+_LEADS = 'beamops_health_score{part="all",job="coordinator"}'
 _MEMORY = 'process_resident_memory_bytes{job="coordinator",instance="10.0.1.3:4000"}'
 _POSTGRESQL = 'pg_up{job="postgresql"}'
 _SESSIONS = 'pg_stat_activity_count{job="postgresql",datname="coordinator",state="idle"}'
@@ -11,6 +12,8 @@ _SESSIONS_MAX = 'pg_settings_max_connections{job="postgresql"}'
 _PROXY = 'up{job="proxy",instance="10.0.1.5:8405"}'
 _SERVERS = 'haproxy_backend_active_servers{job="proxy",proxy="once"}'
 _NODE = 'up{job="node",instance="10.0.1.6:9100"}'
+_DATABASE = 'up{job="postgresql",instance="10.0.1.7:9187"}'
+_TELLS = 'up{job="alertmanager",instance="10.0.1.8:9093"}'
 _FREE = 'node_memory_MemAvailable_bytes{job="node"}'
 _WHOLE = 'node_memory_MemTotal_bytes{job="node"}'
 _DISK_FREE = 'node_filesystem_avail_bytes{job="node",mountpoint="/"}'
@@ -43,6 +46,15 @@ def describe_platform(expected: Expected) -> Subject:
                 Example({_ONE: 1, _TWO: 1}, {_TWO: None}),
             ),
             Alert(
+                "LeaderMissing",
+                'absent(beamops_health_score{part="all"}) and on() count(up{job="coordinator"} == 1) > 0',
+                2,
+                "critical",
+                "Coordinators answer, and none of them leads",
+                "Leases of agents that are gone do not end; webhooks and the health score stand still",
+                Example({_ONE: 1, _LEADS: 99}, {_LEADS: None}),
+            ),
+            Alert(
                 "CoordinatorMemoryHigh",
                 f'max(process_resident_memory_bytes{{job="coordinator"}}) / {expected.memory_bytes} > 0.85',
                 10,
@@ -53,7 +65,7 @@ def describe_platform(expected: Expected) -> Subject:
             ),
             Alert(
                 "DatabaseDown",
-                "absent(pg_up == 1)",
+                "max(pg_up) == 0",
                 1,
                 "critical",
                 "PostgreSQL does not answer",
@@ -107,12 +119,13 @@ def describe_platform(expected: Expected) -> Subject:
             ),
             Alert(
                 "TargetDown",
-                'up{job!~"coordinator|proxy"} == 0',
+                'up{job!~"coordinator|proxy"} == 0 or absent(up{job="postgresql"}) or absent(up{job="node"})'
+                ' or absent(up{job="alertmanager"})',
                 5,
                 "warning",
-                "{{ $labels.job }} at {{ $labels.instance }} tells nothing of itself",
+                "{{ $labels.job }} {{ $labels.instance }} tells nothing of itself",
                 "Alerts that rest on it are blind",
-                Example({_NODE: 1}, {_NODE: 0}),
+                Example({_NODE: 1, _DATABASE: 1, _TELLS: 1}, {_NODE: 0}),
             ),
             Alert(
                 "NotificationsFail",

@@ -38,7 +38,7 @@ SERVICE_LEVEL = Subject(
             "critical",
             "{{ $value | humanizePercentage }} of an hour's requests failed: a month's budget lasts two days so",
             "Agents see errors and repeat their requests",
-            Example({_GOOD: 1000, _BAD: 0}, {_BAD: 100}, minutes=30),
+            Example({_GOOD: 1000, _BAD: None}, {_BAD: 100}, minutes=30),
         ),
         Alert(
             "ErrorBudgetBurnsSlowly",
@@ -47,7 +47,7 @@ SERVICE_LEVEL = Subject(
             "warning",
             "{{ $value | humanizePercentage }} of six hours' requests failed: a month's budget lasts five days so",
             "Agents see errors now and then and repeat their requests",
-            Example({_GOOD: 1000, _BAD: 0}, {_BAD: 10}, minutes=420),
+            Example({_GOOD: 1000, _BAD: None}, {_BAD: 10}, minutes=420),
         ),
         Alert(
             "ClaimsSlow",

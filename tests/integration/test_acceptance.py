@@ -179,10 +179,10 @@ team agents a
 team work a
 team drain a
 team activate a
-lock take port --agent ada
-lock renew port --token 1
+lock take port --agent ada --json
+lock renew port --token {lock}
 lock list
-lock release port --token 1
+lock release port --token {lock}
 report teams
 report planning
 report dependencies
@@ -238,7 +238,9 @@ def note(words: list[str], said: str, names: dict[str, str]) -> None:
     if "--json" not in words:
         return
     (last, *_) = json.loads(said)
-    if "token" in last:
+    if words[0] == "lock":
+        names["lock"] = str(last["token"])
+    elif "token" in last:
         names |= {"item": last["item"]["id"], "token": str(last["token"])}
     elif "url" in last:
         names["hook"] = last["id"]

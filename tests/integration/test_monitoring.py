@@ -36,7 +36,7 @@ from tests.waiting import wait_until
 EXPECTED = Expected(replicas=2, memory_bytes=256 * 1024 * 1024)
 ALERTS = list_alerts(EXPECTED)
 WATCHDOG = next(alert for alert in ALERTS if alert.expression == "vector(1)")
-BESIDE_NUMBERS = re.compile(r" (<|>|==) [\d.]+(?= and |$)")
+BESIDE_NUMBERS = re.compile(r" (<|>|>=|==) [\d.]+$")
 
 
 @dataclass
@@ -193,8 +193,8 @@ def test_every_rule_finds_its_series_under_load(watched: Watched) -> None:
 
 def measured(alert: Alert) -> set[str]:
     """What an alert looks at, without the thresholds."""
-    inside = re.sub(r"^absent\((.*)\)$", r"\1", alert.expression)
-    return {BESIDE_NUMBERS.sub("", part) for part in re.split(r" and (?:on\(\) )?", inside)}
+    parts = re.split(r" (?:and|unless|or) (?:on\(\) )?", alert.expression)
+    return {BESIDE_NUMBERS.sub("", re.sub(r"^absent\((.*)\)$", r"\1", part)) for part in parts}
 
 
 def test_coordinators_that_are_gone_are_told_and_so_is_their_return(watched: Watched) -> None:

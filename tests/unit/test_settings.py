@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from components.settings import IMAGES_VARIABLE, Environment, Settings, SettingsError, read_environment, read_settings
+from components.settings import (
+    IMAGES_VARIABLE,
+    WEBHOOK_VARIABLE,
+    Environment,
+    Settings,
+    SettingsError,
+    read_environment,
+    read_settings,
+)
 
 
 def read(**chapters: object) -> Settings:
@@ -89,7 +97,13 @@ def test_the_environment_variable_overrides_where_images_come_from(monkeypatch: 
     monkeypatch.setenv(IMAGES_VARIABLE, "build")
     assert read(containers={"source": "pull"}).containers.source == "build"
     monkeypatch.setenv(IMAGES_VARIABLE, "bake")
-    assert faults() == ["Pulumi.dev.yaml: beamops:containers.source: given \"bake\", should be 'pull' or 'build'"]
+    assert faults() == ["BEAMOPS_IMAGES: the value should be 'pull' or 'build'"]
+
+
+def test_a_webhook_that_is_no_address_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEBHOOK_VARIABLE, "hooks.example.com/secret")
+    (fault,) = faults()
+    assert fault.startswith("BEAMOPS_WEBHOOK: the value should match") and "secret" not in fault
 
 
 def test_a_stack_is_named_after_its_environment() -> None:

@@ -24,8 +24,8 @@ ORDER BY seq DESC LIMIT :count;
 -- Events of work items go with their items.
 DELETE FROM event WHERE item IS NULL AND at < now_ms() - CAST(:age_ms AS BIGINT);
 
--- name: settled_before$
-SELECT settled_before();
+-- name: find_event$
+SELECT seq FROM event WHERE tx = CAST(:tx AS BIGINT) AND seq = CAST(:seq AS BIGINT);
 
 -- name: forget_transactions!
 -- Of a store that was restored: its transactions were another cluster's.

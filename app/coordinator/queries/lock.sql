@@ -1,7 +1,8 @@
 -- name: take_lock^
 -- A lock is free when nobody has it, or its lease has ended; its token only grows, also over those who come after.
+-- It begins at the clock: a store that was restored knows nothing of locks first taken after the backup.
 INSERT INTO named_lock (name, token, agent, lease_expires_at)
-VALUES (:name, 1, :agent, now_ms() + CAST(:lease_ms AS BIGINT))
+VALUES (:name, now_ms(), :agent, now_ms() + CAST(:lease_ms AS BIGINT))
 ON CONFLICT (name) DO UPDATE
 SET token = named_lock.token + 1, agent = excluded.agent, lease_expires_at = excluded.lease_expires_at
 WHERE named_lock.agent IS NULL OR named_lock.lease_expires_at <= now_ms()
@@ -24,4 +25,4 @@ SELECT * FROM named_lock WHERE name = :name;
 SELECT * FROM named_lock WHERE agent IS NOT NULL AND lease_expires_at > now_ms() ORDER BY name;
 
 -- name: raise_lock_tokens!
-UPDATE named_lock SET token = token + 1000000;
+UPDATE named_lock SET token = now_ms();

@@ -18,6 +18,9 @@ DELETE FROM webhook WHERE id = :id RETURNING id;
 -- name: advance_webhook!
 UPDATE webhook SET tx = CAST(:tx AS BIGINT), seq = CAST(:seq AS BIGINT), failures = 0, reason = NULL WHERE id = :id;
 
+-- name: forget_webhook_transactions!
+UPDATE webhook SET tx = 0;
+
 -- name: fail_webhook!
 UPDATE webhook SET failures = failures + 1, reason = :reason, retry_at = now_ms() + CAST(:pause_ms AS BIGINT)
 WHERE id = :id;

@@ -201,4 +201,4 @@ WITH gone AS MATERIALIZED (
 DELETE FROM work_item WHERE id IN (SELECT id FROM gone) RETURNING id;
 
 -- name: raise_item_tokens!
-UPDATE work_item SET token = token + 1000000;
+UPDATE work_item SET token = now_ms();

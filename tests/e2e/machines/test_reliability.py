@@ -108,15 +108,21 @@ def all_back(site: Site) -> None:
 
 
 def spread(site: Site) -> None:
-    """A coordinator on every worker again: a swarm moves nothing to a node that came back."""
-    with manager(site) as client:
-        coordinator = find(client, "coordinator")
-        for count in (WORKERS + 1, WORKERS):
-            coordinator.reload()
-            coordinator.scale(count)
-            wait_until("replicas do not follow", 60, lambda: replicas(client, "coordinator") == count)  # noqa: B023
-        running = find(client, "coordinator").tasks({"desired-state": "running"})
-        assert len({task["NodeID"] for task in running}) == WORKERS, "two on one worker"
+    """A coordinator on every worker again: a swarm moves nothing to a node that came back.
+
+    And gives it nothing at once where it does not yet know what that node can do: then it is asked again.
+    """
+
+    def scaled() -> bool:
+        with manager(site) as client:
+            for count in (WORKERS + 1, WORKERS):
+                coordinator = find(client, "coordinator")
+                coordinator.scale(count)
+                wait_until("replicas do not follow", 60, lambda: replicas(client, "coordinator") == count)  # noqa: B023
+            running = find(client, "coordinator").tasks({"desired-state": "running"})
+            return len({task["NodeID"] for task in running}) == WORKERS
+
+    wait_until("two coordinators stay on one worker", 120, scaled)
 
 
 def test_a_new_version_of_the_coordinator(site: Site, url: str, operator: str) -> None:
@@ -147,13 +153,15 @@ def test_a_worker_is_drained(site: Site, url: str, operator: str) -> None:
     spread(site)
     with manager(site) as client:
         member = member_of(client, site.workers[-1])
-        with at_work(url, operator) as agents:
-            set_availability(member, "drain")
-            seconds = wait_until(
-                "the replicas do not run elsewhere", 60,
-                lambda: replicas(client, "coordinator") == WORKERS and replicas(client, "proxy") == WORKERS - 1,
-            )  # fmt: skip
-        set_availability(member, "active")
+        try:
+            with at_work(url, operator) as agents:
+                set_availability(member, "drain")
+                seconds = wait_until(
+                    "the replicas do not run elsewhere", 60,
+                    lambda: replicas(client, "coordinator") == WORKERS and replicas(client, "proxy") == WORKERS - 1,
+                )  # fmt: skip
+        finally:
+            set_availability(member, "active")
     all_back(site)
     check_and_keep("drain of a worker", agents, elsewhere_after_s=seconds)
 
@@ -172,8 +180,8 @@ def test_a_worker_is_killed(site: Site, url: str, operator: str) -> None:
         seconds = time.monotonic() - begin
     lost.start()
     all_back(site)
-    assert seconds < 20
     check_and_keep("loss of a worker", agents, replicas_again_after_s=seconds)
+    assert seconds < 20 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
 
 
 def test_the_leading_manager_is_killed(site: Site, url: str, operator: str) -> None:
@@ -191,8 +199,8 @@ def test_the_leading_manager_is_killed(site: Site, url: str, operator: str) -> N
         seconds = wait_until("nothing can be deployed", 60, deployable)
     leader.start()
     all_back(site)
-    assert seconds < 25
     check_and_keep("loss of the leading manager", agents, deployable_after_s=seconds)
+    assert seconds < 25 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
 
 
 def test_the_network_is_cut_between_two_halves(site: Site, url: str, operator: str) -> None:
@@ -200,9 +208,10 @@ def test_the_network_is_cut_between_two_halves(site: Site, url: str, operator: s
     few = [site.managers[-1], site.workers[-1]]
     many = [node for node in site.nodes.nodes if node not in few]
     spread(site)
+    with manager(site) as client:
+        member = member_of(client, few[-1])
     with at_work(url, operator) as agents:
         with cut(few, many), manager(site) as client:
-            member = member_of(client, few[-1])
             wait_until("the cut is not seen", 60, lambda: member.id not in ready_nodes(client))
             agents.await_cycles(SETTLED_CYCLES, 300)
         begin = time.monotonic()

@@ -94,16 +94,19 @@ async def test_old_work_is_forgotten_and_young_work_kept(
 
 
 async def test_a_lock_is_one_agents_until_its_lease_ends(client: httpx.AsyncClient, clock: Clock) -> None:
+    before = int(clock() * 1000)
     taken = (await client.post("/v1/locks/database", json={"agent": "ada", "lease_seconds": 30})).json()
-    assert (taken["agent"], taken["token"]) == ("ada", 1)
+    token = taken["token"]
+    assert taken["agent"] == "ada"
+    assert before <= token <= clock() * 1000, "not of the clock: a store that was restored would give it again"
     refused = await client.post("/v1/locks/database", json={"agent": "bob"})
     assert (refused.status_code, refused.json()["code"]) == (409, "lock_held")
     clock.advance(31)
-    assert (await client.post("/v1/locks/database", json={"agent": "bob"})).json()["token"] == 2
-    late = await client.post("/v1/locks/database/renew", json={"token": 1})
+    assert (await client.post("/v1/locks/database", json={"agent": "bob"})).json()["token"] == token + 1
+    late = await client.post("/v1/locks/database/renew", json={"token": token})
     assert late.json()["code"] == "lease_lost"
-    assert (await client.post("/v1/locks/database/renew", json={"token": 2})).status_code == 200
+    assert (await client.post("/v1/locks/database/renew", json={"token": token + 1})).status_code == 200
     assert [lock["agent"] for lock in (await client.get("/v1/locks")).json()["locks"]] == ["bob"]
-    assert (await client.post("/v1/locks/database/release", json={"token": 2})).status_code == 200
+    assert (await client.post("/v1/locks/database/release", json={"token": token + 1})).status_code == 200
     assert (await client.get("/v1/locks")).json()["locks"] == []
-    assert (await client.post("/v1/locks/database", json={"agent": "ada"})).json()["token"] == 3
+    assert (await client.post("/v1/locks/database", json={"agent": "ada"})).json()["token"] == token + 2

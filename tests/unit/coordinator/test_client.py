@@ -1,6 +1,7 @@
 """The client asks again where that may help, under one key, and no longer than somebody would wait."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from coordinator import client as module
@@ -53,6 +54,23 @@ def test_it_gives_up_sooner_where_nobody_is(paused: list[int]) -> None:
     with Client(f"http://127.0.0.1:{free_port()}") as client, pytest.raises(UnreachableError, match="no coordinator"):
         client.release_lock("deploy", Release(1))
     assert paused == [0, 1, 2]
+
+
+def test_it_gives_up_where_who_was_there_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[int] = []
+    with ExitStack() as there:
+        receiver = there.enter_context(Receiver(Answer(503, {})))
+
+        def pause(attempt: int) -> float:
+            attempts.append(attempt)
+            if attempt == 3:
+                there.close()
+            return 0
+
+        monkeypatch.setattr(module, "_pause", pause)
+        with Client(receiver.url) as client, pytest.raises(UnreachableError, match="no coordinator"):
+            client.release_lock("deploy", Release(1))
+    assert attempts == [0, 1, 2, 3]
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(receiver: Receiver, paused: list[int]) -> None:

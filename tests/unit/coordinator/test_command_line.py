@@ -95,11 +95,11 @@ def test_agents_and_locks(run: Run) -> None:
     assert "eve" in run("agent", "show", "eve")
     run("agent", "remove", "eve")
     assert "agent_unknown" in run("agent", "show", "eve", code=1)
-    assert read(run("lock", "take", "port", "--agent", "ada", "--json"))[0]["token"] == 1
+    token = str(read(run("lock", "take", "port", "--agent", "ada", "--json"))[0]["token"])
     assert "lock_held: port is held by ada" in run("lock", "take", "port", "--agent", "bob", code=1)
-    run("lock", "renew", "port", "--token", "1")
+    run("lock", "renew", "port", "--token", token)
     assert "port" in run("lock", "list")
-    run("lock", "release", "port", "--token", "1")
+    run("lock", "release", "port", "--token", token)
 
 
 def test_events_are_listed_and_followed_from_a_place(run: Run) -> None:
