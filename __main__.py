@@ -4,6 +4,8 @@ The engine is made a swarm (chapter 5) before its networks (chapter 2): an overl
 first have what each chapter has on AWS; their services go to the machines there, or here when AWS is emulated.
 """
 
+import atexit
+import gc
 import os
 from importlib.metadata import version
 
@@ -25,6 +27,10 @@ from components.secrets import Secrets, SecretsArgs
 from components.service import MIB
 from components.settings import ENDPOINT_VARIABLE, Environment
 from components.swarm import Swarm, SwarmArgs
+
+# A program of a few seconds makes no garbage that matters: looking for it costs a second, most of it at the end.
+gc.disable()
+atexit.register(gc.freeze)
 
 settings, engine = prepare(pulumi.get_stack())
 names = Names(settings.plan.name, pulumi.get_stack())

@@ -116,6 +116,7 @@ class Stack:
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
             self._environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
         mend_state(self._environment["PULUMI_BACKEND_URL"])
+        self._may_be_pending = True
         self._config = self._select()
 
     def up(self, plan: Path | None = None) -> None:
@@ -237,9 +238,15 @@ class Stack:
         folder = made(self._folder / "stacks" / self.names.stack, 0o700)
         salted = folder / f"Pulumi.{self.name}.yaml"
         (folder / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
-        self._ask("stack", "select", self.name, "--create", folder=folder)
+        export = ("stack", "export", "--show-secrets", "--stack", self.name)
+        try:
+            exported = self._ask(*export, folder=folder)
+        except StopError:
+            self._ask("stack", "select", self.name, "--create", folder=folder)
+            exported = self._ask(*export, folder=folder)
         kept = yaml.safe_load(salted.read_text()) if salted.exists() else {}
-        state = json.loads(self._ask("stack", "export", "--show-secrets", "--stack", self.name, folder=folder))
+        state = json.loads(exported)
+        self._may_be_pending = bool((state["deployment"] or {}).get("pending_operations"))
         provider = (state["deployment"] or {}).get("secrets_providers", {}).get("state", {})
         salt = provider.get("salt") or (kept or {}).get("encryptionsalt")
         salted.write_text(yaml.safe_dump({**content, **({"encryptionsalt": salt} if salt else {})}))
@@ -250,6 +257,8 @@ class Stack:
         if has_stale_locks(self._environment["PULUMI_BACKEND_URL"], self.name):
             console.print("! An earlier run was cut off: its lock is removed.")
             self._ask("cancel", "--yes", "--stack", self.name)
+        if not self._may_be_pending:
+            return
         state = json.loads(self._ask("stack", "export", "--stack", self.name))
         pending = (state["deployment"] or {}).get("pending_operations") or []
         if not pending:

@@ -25,6 +25,7 @@ PLUGINS: Final = ("docker", "random")
 _PARTS: Final = ("cli", "language-host", *(f"plugin-{name}" for name in PLUGINS))
 """What is built of toolchain/; the stand-in for AWS beside it is Python, and runs as it is."""
 _SDK: Final = "github.com/pulumi/pulumi/sdk/v3"
+_UPSTREAM: Final = "github.com/terraform-providers/terraform-provider-docker"
 _VERSION_FLAG: Final = f"-X {_SDK}/go/common/version.Version=v{version('pulumi')}"
 
 
@@ -148,6 +149,8 @@ def _build(folder: Path) -> None:
         def build_plugin(name: str) -> None:
             source = sources / f"plugin-{name}"
             tags = ["-tags", "no_compose"] if name == "docker" else []
+            for patch in sorted(source.glob("patches/*.patch")):
+                _patch_upstream(source, patch)
             schema = _go(source, f"{name} plugin's schema", "run", *tags, "./gen")
             (source / "schema.json").write_text(schema)
             target = made / "home" / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
@@ -165,10 +168,30 @@ def _build(folder: Path) -> None:
         made.rename(folder)
 
 
+def _patch_upstream(source: Path, patch: Path) -> None:
+    """Build a plugin from a changed copy of the provider that it bridges."""
+    copy = source.parent / "upstream"
+    if not copy.exists():
+        found = json.loads(_go(source, "", "mod", "download", "-json", _UPSTREAM))
+        # The cache of modules can be read only.
+        shutil.copytree(found["Dir"], copy, copy_function=shutil.copyfile)
+        for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+        _go(source, "", "mod", "edit", f"-replace={_UPSTREAM}={copy}")
+    command = ["git", "apply", "--unidiff-zero", str(patch)]
+    # Whatever repository the cache may lie in, this is none of it.
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(copy.parent)}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StopError(
+            f"{patch.name} does not fit the provider that toolchain/{source.name}/go.mod names: {done.stderr}"
+        )
+
+
 def _go(folder: Path, what: str, command: str, *arguments: str) -> str:
     def run() -> str:
         # The version control stamp would change with every commit of whatever repository is around.
-        flags = ["-trimpath", "-buildvcs=false"] if command != "list" else []
+        flags = ["-trimpath", "-buildvcs=false"] if command in {"build", "run"} else []
         done = subprocess.run(
             ["go", command, *flags, *arguments],
             cwd=folder,

@@ -6,7 +6,7 @@ from typing import Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, TokenRetrievalError
 
-from components.aws.image import Architecture, find_architecture
+from components.aws.machine import Architecture, find_architecture
 from components.aws.session import PLUGIN
 from components.aws.settings import ProductionSettings
 from components.engine import Engine, EngineError

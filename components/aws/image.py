@@ -1,17 +1,15 @@
 """The nodes' image, baked by EC2 Image Builder: Amazon Linux with what a node would else install when it starts."""
 
-import re
-from typing import Final, Literal
+from typing import Final
 
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.machine import Architecture
 from components.aws.network import Network
 from components.aws.roles import make_role
 from components.chapter import AwsChapter
 
-Architecture = Literal["arm64", "x86_64"]
-_GRAVITON: Final = re.compile(r"(a1|[a-z]+\d+g[a-z]*)\.")
 _BUILDER: Final = "arn:aws:iam::aws:policy/EC2InstanceProfileForImageBuilder"
 _SESSION_MANAGER: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 _VERSION: Final = "1.0.0"
@@ -38,16 +36,6 @@ phases:
             - systemctl start docker
             - docker version
 """
-
-
-def find_architecture(machine: str) -> Architecture:
-    """The processor of a machine type.
-
-    Args:
-        machine: such as `t4g.medium`; families with a `g` after their generation have AWS's own processors (AWS:
-            "Amazon EC2 instance type naming conventions").
-    """
-    return "arm64" if _GRAVITON.match(machine) else "x86_64"
 
 
 def bake_image(

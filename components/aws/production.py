@@ -9,7 +9,8 @@ from coordinator import contract
 
 from components.aws.balancer import make_balancer
 from components.aws.database import make_database
-from components.aws.image import Architecture, bake_image, find_architecture
+from components.aws.image import bake_image
+from components.aws.machine import Architecture, find_architecture
 from components.aws.network import Network
 from components.aws.nodes import Nodes, Role
 from components.aws.settings import AutoscalingSettings, ProductionSettings

@@ -12,7 +12,7 @@ import pulumi_random as random
 import pytest
 
 from components.aws import program
-from components.aws.image import find_architecture
+from components.aws.machine import find_architecture
 from components.aws.nodes import SCRIPT, node_policy
 from components.aws.pipeline import deploy_policy, keep_secrets_closed
 from components.aws.policies import trust_github

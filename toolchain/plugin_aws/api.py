@@ -6,7 +6,6 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.session
 from botocore import xform_name
 from botocore.config import Config
@@ -15,6 +14,8 @@ from botocore.model import OperationModel, Shape
 from botocore.parsers import ResponseParserError
 from botocore.validate import ParamValidator
 
+_session = botocore.session.get_session()
+"""One for clients and for `find_faults`: a service's description takes up to a tenth of a second to read."""
 _GONE: Final = ("NotFound", "NoSuch", "DoesNotExist", "NotExist", "NonExist", "404")
 
 
@@ -59,7 +60,7 @@ class Api:
             raise ApiError(f"aws:endpoints names no {service}: the stand-in asks nothing of AWS itself")
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = boto3.client(
+                self._clients[service] = _session.create_client(
                     service,
                     region_name=self.region,
                     endpoint_url=self._endpoints[service],
@@ -87,9 +88,6 @@ def check_loopback(endpoints: Mapping[str, str]) -> None:
             loopback = False
         if not loopback:
             raise ApiError(f"aws:endpoints.{name}: given {url}; the stand-in asks 127.0.0.1 or [::1] and nothing else")
-
-
-_session = botocore.session.get_session()
 
 
 def find_faults(service: str, operation: str, parameters: dict[str, Any]) -> list[str]:
