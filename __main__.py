@@ -13,6 +13,7 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
+from components.autoscaling import Autoscaling, AutoscalingArgs
 from components.containers import Containers, ContainersArgs
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
@@ -61,6 +62,7 @@ else:
     assert containers.postgresql is not None  # noqa: S101 - made where it runs here
     images = Images(containers.coordinator, containers.proxy)
     database = SwarmDatabase(containers.postgresql, swarm.data_constraint)
+autoscale = settings.distribution.coordinator.autoscale
 network = Network(
     names,
     NetworkArgs(
@@ -68,6 +70,7 @@ network = Network(
         encrypted=cloud is not None and settings.network.encrypted_overlays,
         database_outside=on_machines,
         observed=settings.monitoring.enabled,
+        scaled=autoscale.maximum is not None,
     ),
     on_swarm,
 )
@@ -96,6 +99,11 @@ if settings.monitoring.enabled:
         InstrumentationArgs(watching["node-exporter"], watching["postgres-exporter"], network, secrets),
         on_swarm,
     )
+    targets = [*instrumentation.targets]
+    if autoscale.maximum is not None:
+        assert engine.socket_group is not None  # noqa: S101 - asked for by prepare
+        scaling = AutoscalingArgs(autoscale, images.coordinator, network, engine.socket_group)
+        targets.append(Autoscaling(names, scaling, on_swarm).target)
     coordinator = settings.distribution.coordinator
     Monitoring(
         names,
@@ -104,7 +112,7 @@ if settings.monitoring.enabled:
             watching["prometheus"],
             watching["alertmanager"],
             network,
-            instrumentation.targets,
+            targets,
             Expected(coordinator.replicas, coordinator.memory_mib * MIB),
             swarm.data_constraint,
             beneath,

@@ -159,6 +159,7 @@ class Distribution(Chapter):
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
             replicas=settings.replicas,
+            replicas_most=settings.autoscale.maximum,
             env=self._coordinator_env()
             | {
                 contract.HOST: "0.0.0.0",  # noqa: S104 - the networks decide who reaches it

@@ -15,12 +15,12 @@ from typing import Any, Final
 import docker
 import psutil
 import requests
+from coordinator import contract
 
 from components.aws.session import ROOT, ensure_key, explain_session, is_session, ssh_options
 
 _TIMEOUT_SECONDS: Final = 10
 _TUNNEL_SECONDS: Final = 60
-_ENGINE_SOCKET: Final = "/var/run/docker.sock"
 
 
 class EngineError(Exception):
@@ -40,11 +40,13 @@ class Engine:
     manager: bool
     free_disk_bytes: int | None
     """None where it cannot be known: the engine is on another machine."""
+    socket_group: int | None = None
+    """Number of the group that may use the engine's socket; None where it has none on this machine."""
 
 
 def engine_host(configured: str | None) -> str:
     """The engine's address: the setting, else DOCKER_HOST, else the local socket."""
-    return configured or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    return configured or os.environ.get("DOCKER_HOST") or f"unix://{contract.ENGINE_SOCKET}"
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def _tunnel(host: str) -> Iterator[str]:
         here = Path(folder) / "docker.sock"
         # A connection of its own: one that is shared keeps the forwarding, and this process ends at once.
         alone = ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes"]
-        command = ["ssh", *alone, *ssh_options(), "-N", "-L", f"{here}:{_ENGINE_SOCKET}"]
+        command = ["ssh", *alone, *ssh_options(), "-N", "-L", f"{here}:{contract.ENGINE_SOCKET}"]
         with (Path(folder) / "said").open("w+") as said:
             ssh = subprocess.Popen([*command, host], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
             try:
@@ -119,6 +121,7 @@ def inspect_engine(host: str) -> Engine:
         swarm=swarm["LocalNodeState"],
         manager=swarm["ControlAvailable"],
         free_disk_bytes=_free_disk(facts["DockerRootDir"]) if _is_local(host) else None,
+        socket_group=Path(contract.ENGINE_SOCKET).stat().st_gid if host == f"unix://{contract.ENGINE_SOCKET}" else None,
     )
 
 

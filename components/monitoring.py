@@ -1,6 +1,7 @@
 """Chapter 12, Monitoring: Prometheus keeps what is measured and works out the rules, Alertmanager tells people."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,7 +36,7 @@ class MonitoringArgs:
     prometheus: pulumi.Input[str]
     alertmanager: pulumi.Input[str]
     network: Network
-    targets: tuple[Target, ...]
+    targets: Sequence[Target]
     expected: Expected
     constraint: str
     """The node that keeps data."""

@@ -20,12 +20,14 @@ class NetworkArgs:
     """Whether PostgreSQL is beyond the swarm: the coordinator's way to it then leads out."""
     observed: bool = False
     """Whether there is somebody who asks services for their metrics."""
+    scaled: bool = False
+    """Whether something moves replicas, by way of the engine."""
 
 
 class Network(Chapter):
     """`edge` faces the outside, `app` joins the proxy and the coordinator, `data` the coordinator and PostgreSQL.
 
-    `observability` joins Prometheus and what tells it metrics.
+    `observability` joins Prometheus and what tells it metrics, `engine` the autoscaler and the engine's proxy.
 
     Only `edge` leads out of the swarm: what is on `app` and `data` alone reaches nothing else, and PostgreSQL
     is reached from `data` alone.
@@ -39,6 +41,7 @@ class Network(Chapter):
         self.app = self._overlay("app", args, internal=True)
         self.data = self._overlay("data", args, internal=not args.database_outside)
         self.observability = self._overlay("observability", args, internal=True) if args.observed else None
+        self.engine = self._overlay("engine", args, internal=True) if args.scaled else None
         self.register_outputs({"edge": self.edge.name, "app": self.app.name, "data": self.data.name})
 
     def _overlay(self, part: str, args: NetworkArgs, *, internal: bool) -> docker.Network:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.autoscaling import AUTOSCALING_MEMORY_MIB
 from components.chapter import Chapter
 from components.engine import Engine
 from components.instrumentation import EXPORTER_MEMORY_MIB
@@ -40,10 +41,11 @@ def memory_needed(distribution: DistributionSettings, monitoring: MonitoringSett
     coordinator = distribution.coordinator
     watching = monitoring.memory_mib + ALERTMANAGER_MEMORY_MIB + 2 * EXPORTER_MEMORY_MIB
     return (
-        (coordinator.replicas + 1) * coordinator.memory_mib
+        ((coordinator.autoscale.maximum or coordinator.replicas) + 1) * coordinator.memory_mib
         + distribution.database.memory_mib
         + distribution.proxy.memory_mib
         + (watching if monitoring.enabled else 0)
+        + (2 * AUTOSCALING_MEMORY_MIB if coordinator.autoscale.maximum else 0)
     )
 
 

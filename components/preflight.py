@@ -3,6 +3,7 @@
 import os
 
 import pulumi
+from coordinator import contract
 
 from components.containers import base_reference, packages_reference
 from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
@@ -30,10 +31,19 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
         else:
             check_budget(PlanArgs(settings.plan, settings.distribution, settings.monitoring, engine))
             check_port(engine.host, settings.distribution.proxy.port, Names(settings.plan.name, stack).of("proxy"))
+        _check_socket(engine, settings)
         _check_images(engine.host, settings)
     except (SettingsError, EngineError) as error:
         raise pulumi.RunError(str(error)) from None
     return settings, engine
+
+
+def _check_socket(engine: Engine, settings: Settings) -> None:
+    if settings.distribution.coordinator.autoscale.maximum and engine.socket_group is None:
+        raise EngineError(
+            f"beamops:distribution.coordinator.autoscale.maximum: replicas are moved by way of "
+            f"unix://{contract.ENGINE_SOCKET}, and the engine is at {engine.host}; leave it out here"
+        )
 
 
 def _check_images(host: str, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import pulumi
 import pulumi_docker as docker
+from coordinator import contract
 
 from components.chapter import Chapter
 
@@ -45,11 +46,17 @@ class ServiceSpec:
     """Between one replica's update and the next one's."""
     replicas: int | None = 1
     """None: one on every node."""
+    replicas_most: int | None = None
+    """Something else moves the replicas, from `replicas` up to so many."""
     arguments: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Sequence[File] = ()
     configs: Sequence[File] = ()
     volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    sockets: Sequence[str] = ()
+    """Files of the node that appear at the same place."""
+    groups: Sequence[str] = ()
+    """Numbers of further groups of the user."""
     port: int | None = None
     constraints: Sequence[pulumi.Input[str]] = ()
     spread: str | None = None
@@ -70,9 +77,12 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
         "max_failure_ratio": "0",
     }
     memory = spec.memory_mib * MIB
+    labels = dict(spec.labels)
+    if spec.replicas_most is not None:
+        labels |= {contract.MINIMUM_LABEL: str(spec.replicas), contract.MAXIMUM_LABEL: str(spec.replicas_most)}
     return docker.ServiceArgs(
         name=spec.name,
-        labels=[docker.ServiceLabelArgs(label=key, value=value) for key, value in spec.labels.items()],
+        labels=[docker.ServiceLabelArgs(label=key, value=value) for key, value in labels.items()],
         task_spec=docker.ServiceTaskSpecArgs(
             container_spec=_container(spec),
             networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=network) for network in spec.networks],
@@ -121,6 +131,8 @@ def make_service(
     spec = ServiceSpec(name=chapter.names.of(part), labels=chapter.labels, **values)
     # The engine notes which platforms a registry's image is for: that is no change of ours.
     unasked = ["taskSpec.placement.platforms"]
+    if spec.replicas_most is not None:
+        unasked.append("mode.replicated.replicas")
     return docker.Service(part, service_args(spec), chapter.options(depends_on=depends_on, ignore_changes=unasked))
 
 
@@ -156,9 +168,14 @@ def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:
         docker.ServiceTaskSpecContainerSpecMountArgs(type="volume", target=target, source=source)
         for target, source in spec.volumes.items()
     ]
+    mounts += [
+        docker.ServiceTaskSpecContainerSpecMountArgs(type="bind", target=path, source=path, read_only=True)
+        for path in spec.sockets
+    ]
     return docker.ServiceTaskSpecContainerSpecArgs(
         image=spec.image,
         user=spec.user,
+        groups=list(spec.groups) or None,
         commands=list(spec.command),
         args=list(spec.arguments),
         env=dict(spec.env),

@@ -125,6 +125,16 @@ class PoliciesSettings(Model):
     )
 
 
+class AutoscaleSettings(Model):
+    """Replicas of the coordinator that follow the load, from `replicas` upwards; needs monitoring."""
+
+    maximum: int | None = Field(
+        None, ge=2, le=12, description="The most replicas; when it is not set, there are always as many as `replicas`."
+    )
+    ready_per_replica: int = Field(50, ge=1, description="Ready work items that one replica may have.")
+    p95_ms: int = Field(100, ge=1, description="Within how long 95 % of the answers to agents are to come.")
+
+
 class CoordinatorSettings(Model):
     """The coordinator's service."""
 
@@ -133,6 +143,9 @@ class CoordinatorSettings(Model):
     cpus: float = Field(1.0, gt=0, le=16, description="CPU limit of one coordinator, in cores.")
     drain_seconds: int = Field(
         3, ge=1, le=60, description="How long an ending coordinator serves on while the proxy looks elsewhere."
+    )
+    autoscale: AutoscaleSettings = Field(
+        default_factory=AutoscaleSettings, description="Replicas that follow the load; `replicas` are then the fewest."
     )
 
 
@@ -237,11 +250,25 @@ def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = Fal
         faults += [_describe(file, fault) for fault in error.errors()]
     else:
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_environment(stack, settings)]
+        faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_autoscale(settings)]
         if settings.monitoring.enabled and stack != Environment.DEV and not emulated:
             faults.append(f"{file}: {NAMESPACE}:{_NOT_ON_MACHINES}")
     if faults:
         raise SettingsError(faults)
     return settings
+
+
+def _check_autoscale(settings: Settings) -> list[str]:
+    coordinator = settings.distribution.coordinator
+    maximum = coordinator.autoscale.maximum
+    if maximum is None:
+        return []
+    path, faults = f"distribution.coordinator.autoscale.maximum: given {maximum}", []
+    if maximum <= coordinator.replicas:
+        faults.append(f"{path}, should be more than the {coordinator.replicas} replicas that there always are")
+    if not settings.monitoring.enabled:
+        faults.append(f"{path}, and the load is read from Prometheus: set monitoring.enabled")
+    return faults
 
 
 def _check_environment(stack: str, settings: Settings) -> list[str]:

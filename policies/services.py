@@ -9,6 +9,8 @@ from policies.rule import Resource, Rule, Unknown, at, differs, several
 _SERVICE: Final = "docker:index/service:Service"
 _CONTAINER: Final = "taskSpec.containerSpec"
 _BY_CONTENT: Final = re.compile(r"(@sha256:[0-9a-f]{64}|:[0-9a-f]{32})$")
+_ENGINE_PROXY: Final = ["coordinator", "engine-proxy"]
+"""Lets nothing through to the engine but the scaling of services that are labelled for it."""
 _ROOT: Final = re.compile(r"^(0|root)?(:|$)")
 
 
@@ -51,8 +53,14 @@ def _check_hardening(service: Resource) -> Iterator[str]:
 def _check_socket(service: Resource) -> Iterator[str]:
     for mount in several(at(service.props, f"{_CONTAINER}.mounts")):
         source = at(mount, "source")
-        if isinstance(source, str) and source.endswith("docker.sock"):
+        if not isinstance(source, str) or not source.endswith("docker.sock"):
+            continue
+        if at(service.props, f"{_CONTAINER}.commands") != _ENGINE_PROXY:
             yield "mounts the engine's socket, and so owns the machine"
+        elif several(at(service.props, "endpointSpec.ports")):
+            yield "is the engine's proxy, and can be reached from outside the swarm"
+        elif len(several(at(service.props, "taskSpec.networksAdvanceds"))) > 1:
+            yield "is the engine's proxy, and is on more networks than its own"
 
 
 def _check_image(service: Resource) -> Iterator[str]:
@@ -114,9 +122,9 @@ RULES: Final = (
     ),
     Rule(
         "no-docker-socket",
-        "No service has the engine's socket",
-        "It is root on every node",
-        "let a dynamic resource or the agent's own interface do it",
+        "No service but the engine's proxy has the engine's socket, and nothing but its network reaches that",
+        "Whoever has it is root on the node",
+        "ask the engine's proxy, or let a dynamic resource do it",
         "critical",
         (_SERVICE,),
         _check_socket,

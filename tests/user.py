@@ -29,9 +29,14 @@ class User:
     port: int
     checkout: Path = ROOT
 
+    @property
+    def name(self) -> str:
+        """What the names of all that this user makes begin with."""
+        return f"t{self.folder.name[-6:].replace('_', 'x').lower()}"
+
     def configure(self, **chapters: Any) -> None:
-        name = {"plan": {"name": f"t{self.folder.name[-6:].replace('_', 'x').lower()}"}}
-        content = {"config": {f"beamops:{key}": value for key, value in {**name, **chapters}.items()}}
+        given = {"plan": {"name": self.name}, **chapters}
+        content = {"config": {f"beamops:{key}": value for key, value in given.items()}}
         self.stack_file.write_text(yaml.safe_dump(content))
 
     @property

@@ -22,9 +22,18 @@ REGISTER: Final = ("coordinator", "admin", "create-token", "--register")
 """Makes a token known that was made elsewhere; `<id>:<digest>`, a name, `--role` and for an agent `--agent` follow.
 The id is 32 hexadecimal digits, the digest SHA-256 of the secret; the token is `TOKEN_PREFIX<id>.<secret>`."""
 TOKEN_PREFIX: Final = "cbt_"  # noqa: S105 - what tokens begin with
+AUTOSCALE: Final = ("coordinator", "autoscale")
+"""Moves the replicas of a service; `--service`, `--prometheus`, `--engine` (an `ENGINE_PROXY`), `--ready-per-replica`
+and `--p95-ms` follow."""
+ENGINE_PROXY: Final = ("coordinator", "engine-proxy")
+"""Stands before the engine whose socket is at `ENGINE_SOCKET`, and lets `AUTOSCALE` scale what is labelled for it."""
+ENGINE_SOCKET: Final = "/var/run/docker.sock"
+MINIMUM_LABEL: Final = "beamops.autoscale.minimum"
+MAXIMUM_LABEL: Final = "beamops.autoscale.maximum"
+"""Labels of a service that may be scaled: never fewer replicas, never more."""
 PROBE: Final = ("python3", "-m", "coordinator.probe")
-"""Exits 0 when the `SERVE` beside it is alive and has been ready once: a version that never gets ready stays
-unhealthy, and one whose store goes away later is not restarted for it."""
+"""Exits 0 when what is beside it is alive, a `SERVE` when it has also been ready once: a version that never gets ready
+stays unhealthy, and one whose store goes away later is not restarted for it."""
 
 DATABASE_URL: Final = "COORDINATOR_DATABASE_URL"
 DATABASE_PASSWORD_FILE: Final = "COORDINATOR_DATABASE_PASSWORD_FILE"  # noqa: S105 - the name of a setting

@@ -151,12 +151,11 @@ def watched(
             distribution={"proxy": {"port": user.port}},
             monitoring={"enabled": True, "webhook": receiver.url},
         )
-        name = yaml.safe_load(user.stack_file.read_text())["config"]["beamops:plan"]["name"]
         code, said = user.run("up")
         try:
             assert code == 0, said
             wait_until_ready(url := f"http://127.0.0.1:{user.port}")
-            yield Watched(user, name, url, engine, receiver)
+            yield Watched(user, user.name, url, engine, receiver)
         finally:
             code, said = user.run("down")
         assert code == 0, said

@@ -17,6 +17,8 @@ GROUP = "aws:ec2/securityGroup:SecurityGroup"
 FLEET = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 DATABASE = "aws:rds/instance:Instance"
+SOCKET = [{"source": "/var/run/docker.sock"}]
+ENGINE_PROXY = ["coordinator", "engine-proxy"]
 SERVICE = "docker:index/service:Service"
 BUCKET = "aws:s3/bucket:Bucket"
 ANYWHERE = {"cidrIpv4": "0.0.0.0/0"}
@@ -204,8 +206,18 @@ RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
     ),
     "no-docker-socket": (
         SERVICE,
-        [container(mounts=[{"source": "/var/run/docker.sock"}])],
-        [container(mounts=[{"source": "data"}])],
+        [
+            container(mounts=SOCKET),
+            container(mounts=SOCKET, commands=["coordinator", "serve"]),
+            container(mounts=SOCKET, commands=ENGINE_PROXY) | {"endpointSpec": {"ports": [{"publishedPort": 1}]}},
+            {
+                "taskSpec": {
+                    "containerSpec": {"mounts": SOCKET, "commands": ENGINE_PROXY},
+                    "networksAdvanceds": [{"id": "engine"}, {"id": "edge"}],
+                }
+            },
+        ],
+        [container(mounts=[{"source": "data"}]), container(mounts=SOCKET, commands=ENGINE_PROXY)],
     ),
     "images-pinned": (
         SERVICE,

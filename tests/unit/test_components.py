@@ -15,8 +15,11 @@ from components.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "p" * 40
-ENGINE = Engine("unix:///nowhere.sock", "20.10", "x86_64", 2**34, "inactive", manager=False, free_disk_bytes=None)
+ENGINE = Engine(
+    "unix:///nowhere.sock", "20.10", "x86_64", 2**34, "inactive", manager=False, free_disk_bytes=None, socket_group=998
+)
 SERVICES = ("database", "coordinator", "proxy")
+SCALING = ("autoscaler", "engine-proxy")
 WATCHING = ("prometheus", "alertmanager", "node-exporter", "postgres-exporter")
 
 
@@ -46,6 +49,7 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     recorder = Recorder()
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     pulumi.runtime.set_config("beamops:monitoring", '{"enabled": true, "webhook": "https://example.com/told"}')
+    pulumi.runtime.set_config("beamops:distribution", '{"coordinator": {"autoscale": {"maximum": 6}}}')
     pulumi.runtime.set_mocks(recorder, project="beamops", stack="dev", preview=False)
 
     def run_program() -> None:
@@ -53,7 +57,8 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
 
     pulumi.runtime.test(run_program)()  # waits for all that the program registers
     yield recorder.seen
-    pulumi.runtime.config.CONFIG.get().pop("beamops:monitoring")
+    for chapter in ("monitoring", "distribution"):
+        pulumi.runtime.config.CONFIG.get().pop(f"beamops:{chapter}")
     loop.close()
     patch.undo()
 
@@ -74,6 +79,7 @@ def container(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> dict[s
 def test_dev_has_the_chapters_that_it_needs_and_no_other(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     chapters = {args.typ.rpartition(":")[2] for args in stack if args.typ.startswith("beamops:chapters:")}
     assert chapters == {"Plan", "Network", "Containers", "Development", "Secrets", "Swarm", "Distribution"} | {
+        "Autoscaling",
         "Instrumentation",
         "Monitoring",
     }
@@ -90,6 +96,7 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
         "app": True,
         "data": True,
         "observability": True,
+        "engine": True,
     }
 
     def joined(name: str) -> set[str]:
@@ -100,10 +107,12 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
     assert joined("proxy") == {"edge-id", "app-id", "observability-id"}
     assert joined("prometheus") == joined("node-exporter") == {"observability-id"}
     assert joined("postgres-exporter") == {"data-id", "observability-id"}
+    assert joined("engine-proxy") == {"engine-id"}, "whoever reaches it moves replicas"
+    assert joined("autoscaler") == {"engine-id", "observability-id"}
     assert joined("alertmanager") == {"edge-id", "observability-id"}, "whom it tells is beyond the swarm"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *WATCHING])
+@pytest.mark.parametrize("name", [*SERVICES, *WATCHING, *SCALING])
 def test_every_service_is_hardened(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> None:
     spec = container(stack, name)
     assert spec["readOnly"] is True
@@ -126,9 +135,29 @@ def test_what_may_run_twice_starts_first_and_what_may_not_stops_first(
 
 
 def test_the_proxy_alone_has_a_port_and_it_is_the_hosts(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
-    ports = {name: service(stack, name)["endpointSpec"].get("ports", []) for name in [*SERVICES, *WATCHING]}
+    ports = {name: service(stack, name)["endpointSpec"].get("ports", []) for name in [*SERVICES, *WATCHING, *SCALING]}
     assert {name for name, found in ports.items() if found} == {"proxy"}
     assert [(port["publishMode"], port["publishedPort"]) for port in ports["proxy"]] == [("host", 4000)]
+
+
+def test_the_engines_proxy_alone_has_the_engines_socket(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    mounts = {name: container(stack, name)["mounts"] for name in [*SERVICES, *WATCHING, *SCALING]}
+    assert {name for name, found in mounts.items() if any(mount["type"] == "bind" for mount in found)} == {
+        "engine-proxy"
+    }
+    (socket,) = mounts["engine-proxy"]
+    assert (socket["source"], socket["readOnly"]) == ("/var/run/docker.sock", True)
+    assert container(stack, "engine-proxy")["groups"] == ["998"]
+
+
+def test_replicas_that_are_moved_have_limits_that_their_labels_name(
+    stack: list[pulumi.runtime.MockResourceArgs],
+) -> None:
+    limits = {
+        name: [one["value"] for one in service(stack, name)["labels"] if one["label"].startswith("beamops.autoscale.")]
+        for name in [*SERVICES, *WATCHING, *SCALING]
+    }
+    assert {name: found for name, found in limits.items() if found} == {"coordinator": ["2", "6"]}
 
 
 def test_the_password_is_nowhere_but_in_the_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:

@@ -14,6 +14,8 @@ from components.settings import (
     read_settings,
 )
 
+WATCHED = {"enabled": True}
+
 
 def read(**chapters: object) -> Settings:
     return read_settings("dev", {f"beamops:{name}": json.dumps(value) for name, value in chapters.items()})
@@ -43,7 +45,7 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             {"distribution": {"coordinator": {"replica": 3}}},
             (
                 "Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
-                "allowed here: cpus, drain_seconds, memory_mib, replicas"
+                "allowed here: autoscale, cpus, drain_seconds, memory_mib, replicas"
             ),
         ),
         (
@@ -65,6 +67,20 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
         (
             {"containers": {"source": "download"}},
             "Pulumi.dev.yaml: beamops:containers.source: given \"download\", should be 'pull' or 'build'",
+        ),
+        (
+            {"distribution": {"coordinator": {"replicas": 4, "autoscale": {"maximum": 4}}}, "monitoring": WATCHED},
+            (
+                "Pulumi.dev.yaml: beamops:distribution.coordinator.autoscale.maximum: given 4, should be more than "
+                "the 4 replicas that there always are"
+            ),
+        ),
+        (
+            {"distribution": {"coordinator": {"autoscale": {"maximum": 4}}}},
+            (
+                "Pulumi.dev.yaml: beamops:distribution.coordinator.autoscale.maximum: given 4, and the load is read "
+                "from Prometheus: set monitoring.enabled"
+            ),
         ),
         (
             {"plans": {}},

@@ -4,7 +4,9 @@ Exit codes: 0 done, 1 refused by the coordinator, 2 wrong usage, 3 no coordinato
 """
 
 import asyncio
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -57,6 +59,42 @@ def migrate(
         asyncio.run(restoring.settle(settings))
     if example_work:
         asyncio.run(example.submit_examples(settings))
+
+
+@app.command()
+def autoscale(
+    service: Annotated[str, typer.Option(help="Whose replicas; its labels name the limits.")],
+    prometheus: Annotated[str, typer.Option(help="Address of Prometheus.")],
+    engine: Annotated[str, typer.Option(help="Address of the engine's proxy.")],
+    ready_per_replica: Annotated[float, typer.Option(min=1, help="Ready work items that one replica may have.")],
+    p95_ms: Annotated[float, typer.Option(min=1, help="Within how long 95 % of the answers are to come.")],
+) -> None:
+    """Let a service's replicas follow the load."""
+    from coordinator import autoscaler, scaling  # noqa: PLC0415
+
+    targets = scaling.Targets(ready_per_replica, p95_ms / 1000)
+    _watch(autoscaler.create_app(service, targets, prometheus, engine))
+
+
+@app.command()
+def engine_proxy(
+    socket: Annotated[Path, typer.Option(help="The engine's socket.")] = Path(contract.ENGINE_SOCKET),
+) -> None:
+    """Let nothing through to the engine but the scaling of services that are labelled for it."""
+    from coordinator import engine_proxy as proxy  # noqa: PLC0415
+
+    _watch(proxy.create_app(socket))
+
+
+def _watch(role: Any) -> None:
+    """Run a role beside the coordinators, where their probe looks for it."""
+    import uvicorn  # noqa: PLC0415
+
+    from coordinator import telemetry  # noqa: PLC0415
+
+    telemetry.configure_logs()
+    host, port = os.environ.get(contract.HOST, "127.0.0.1"), int(os.environ.get("COORDINATOR_PORT", contract.PORT))
+    uvicorn.run(role, host=host, port=port, access_log=False, log_config=None, server_header=False)
 
 
 @app.command()

@@ -1,0 +1,111 @@
+"""The engine's proxy: of all that the engine can do, it lets through the scaling of services that are labelled for it.
+
+Whoever reaches the engine's socket owns the machine. The autoscaler gets this instead: the engine's own API, of which
+there are two calls, about services whose labels name limits.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import structlog
+from litestar import Litestar, Request, Response, get, post
+from litestar.exceptions import HTTPException, NotFoundException, PermissionDeniedException
+from litestar.params import FromPath, FromQuery
+
+from coordinator.contract import LIVE_PATH
+from coordinator.scaling import Limits, read_limits
+
+_log = structlog.get_logger()
+_TIMEOUT_SECONDS: Final = 10
+_BODY_BYTES: Final = 256 * 1024
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}")
+
+
+class EngineAwayError(HTTPException):
+    """The engine does not answer, or not as it should."""
+
+    status_code = HTTPStatus.BAD_GATEWAY
+
+
+def check_scaling(present: dict[str, Any], asked: Any) -> None:
+    """Let through a number of replicas within the limits of the service's labels, and no other change.
+
+    Args:
+        present: the service's specification, as the engine tells it.
+        asked: the one that is to be.
+
+    Raises:
+        PermissionDeniedException: it is another service, another change, or another number.
+    """
+    limits, allowed = _limits_of(present), deepcopy(present)
+    try:
+        replicas = allowed["Mode"]["Replicated"]["Replicas"] = asked["Mode"]["Replicated"]["Replicas"]
+    except (TypeError, KeyError):
+        replicas = None
+    if type(replicas) is not int or asked != allowed:
+        raise PermissionDeniedException("nothing but the number of replicas may be changed")
+    if limits.hold(replicas) != replicas:
+        raise PermissionDeniedException(f"{replicas} replicas: {limits.minimum} to {limits.maximum} are allowed")
+
+
+def _limits_of(spec: dict[str, Any]) -> Limits:
+    limits = read_limits(spec)
+    if limits is None:
+        raise PermissionDeniedException("this service is not labelled to be scaled")
+    return limits
+
+
+def create_app(socket: Path) -> Litestar:
+    """The proxy before the engine whose socket that is."""
+
+    @asynccontextmanager
+    async def connect(app: Litestar) -> AsyncIterator[None]:
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://engine", timeout=_TIMEOUT_SECONDS
+        ) as app.state.engine:
+            yield
+
+    async def ask(method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            answer: httpx.Response = await app.state.engine.request(method, path, **more)
+        except httpx.HTTPError as error:
+            raise EngineAwayError(f"the engine does not answer: {error or type(error).__name__}") from error
+        return answer
+
+    async def inspect(service: str) -> dict[str, Any]:
+        if not _NAME.fullmatch(service):
+            raise NotFoundException(f"{service!r} is no service's name")
+        answer = await ask("GET", f"/services/{service}")
+        if answer.is_error:
+            raise HTTPException(answer.text.strip(), status_code=answer.status_code)
+        found: dict[str, Any] = answer.json()
+        _limits_of(found["Spec"])
+        return found
+
+    @get(LIVE_PATH)
+    async def live() -> dict[str, str]:
+        (await ask("GET", "/_ping")).raise_for_status()
+        return {"status": "alive"}
+
+    @get("/services/{service:str}")
+    async def show(service: FromPath[str]) -> dict[str, Any]:
+        return await inspect(service)
+
+    @post("/services/{service:str}/update", status_code=HTTPStatus.OK)
+    async def scale(service: FromPath[str], version: FromQuery[int], request: Request[Any, Any, Any]) -> Response[Any]:
+        asked = await request.json()
+        found = await inspect(service)
+        check_scaling(found["Spec"], asked)
+        answer = await ask("POST", f"/services/{found['ID']}/update", params={"version": version}, json=asked)
+        _log.info("scaled", service=found["Spec"]["Name"], status=answer.status_code, **asked["Mode"]["Replicated"])
+        return Response(answer.json(), status_code=answer.status_code)
+
+    app = Litestar([live, show, scale], lifespan=[connect], openapi_config=None, request_max_body_size=_BODY_BYTES)
+    return app

@@ -1,0 +1,62 @@
+"""Chapter 10 for real: replicas follow the load up and down again, agents at work notice nothing."""
+
+import secrets
+from collections.abc import Iterator
+
+import docker
+import httpx
+import pytest
+
+from cli.toolchain import Toolchain
+from components.containers import Source
+from tests.agents import Agents
+from tests.reliability import FULL, check_and_keep
+from tests.servers import free_port, wait_until_ready
+from tests.user import User
+from tests.waiting import wait_until
+
+FEWEST, MOST = 2, 4
+
+
+@pytest.fixture
+def user(
+    source: Source,
+    toolchain: Toolchain,  # noqa: ARG001 - built before it is timed
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[User]:
+    user = User(tmp_path_factory.mktemp(secrets.token_hex(3)), source, free_port())
+    # What is slow on a busy machine of two cores is not to be what moves replicas here.
+    autoscale = {"maximum": MOST, "ready_per_replica": 10, "p95_ms": 5000}
+    user.configure(
+        distribution={"proxy": {"port": user.port}, "coordinator": {"replicas": FEWEST, "autoscale": autoscale}},
+        monitoring={"enabled": True},
+    )
+    yield user
+    code, said = user.run("down")
+    assert code == 0, said
+
+
+def test_replicas_follow_the_load_and_fall_back(user: User, engine: docker.DockerClient) -> None:
+    code, said = user.run("up")
+    assert code == 0, said
+    wait_until_ready(url := f"http://127.0.0.1:{user.port}")
+
+    def running() -> int:
+        name = f"{user.name}-dev-coordinator"
+        return len(engine.containers.list(filters={"name": name, "health": "healthy"}))
+
+    with Agents(url, None, 20, cycles_per_second=10) as agents, httpx.Client(base_url=url) as client:
+        agents.await_cycles(20, 60)
+        assert running() == FEWEST
+        queue = [{"type": "queue", "title": str(number)} for number in range(100)]
+        items = client.post("/v1/work/batch", json={"items": queue}).raise_for_status().json()["items"]
+        up = wait_until("replicas do not follow: see the autoscaler's log", 180, lambda: running() == MOST)
+        code, said = user.run("up")
+        assert code == 0 and "unchanged" in said and "updated" not in said, said
+        assert running() == MOST, "a deployment has set back what the autoscaler did"
+        for item in items:
+            client.post(f"/v1/work/{item['id']}/cancel", json={}).raise_for_status()
+        down = wait_until("replicas do not fall back: see the autoscaler's log", 300, lambda: running() == FEWEST)
+        agents.await_cycles(50, 120)
+    check_and_keep("replicas follow the load", agents, up_after_s=up, down_after_s=down)
+    assert up < 60 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
