@@ -31,8 +31,8 @@ down: $(VENV) ## Destroy a stack, with its data
 status: $(VENV) ## Show a stack's services
 	@$(RUN) status --stack $(STACK) --aws $(AWS)
 
-logs: $(VENV) ## Show the last lines of a stack's logs
-	@$(RUN) logs --stack $(STACK) --aws $(AWS)
+logs: $(VENV) ## Show the last lines of a stack's logs (TAIL=, 50 of each service)
+	@$(RUN) logs --stack $(STACK) --aws $(AWS) $(if $(TAIL),--tail $(TAIL))
 
 alerts: $(VENV) ## Say what is wrong with a stack now, and what to do
 	@$(RUN) alerts --stack $(STACK) --aws $(AWS)
@@ -45,6 +45,9 @@ restore: $(VENV) ## Make a stack's store what the backup FILE holds
 
 token: $(VENV) ## Make a token for NAME, of ROLE viewer, agent or operator
 	@$(RUN) token "$(NAME)" "$(ROLE)" --stack $(STACK) --aws $(AWS)
+
+revoke: $(VENV) ## End TOKEN, given whole or by its 32 digits
+	@$(RUN) revoke "$(TOKEN)" --stack $(STACK) --aws $(AWS)
 
 comment: $(VENV) ## Tell pull request NUMBER what the previews in FOLDER say
 	@$(RUN) comment $(FOLDER) $(NUMBER)

@@ -28,7 +28,7 @@ from cli.places import made
 from cli.release import release
 from cli.review import read_events, render_json
 from cli.stack import Stack, load_settings, swarm_host
-from cli.tokens import make_token
+from cli.tokens import make_token, revoke_token
 from cli.toolchain import add_stand_in, check_aws_plugin, ensure_toolchain
 from components import reference
 from components.aws.account import check_account
@@ -179,6 +179,19 @@ def token(
         sys.stdout.write(f"{make_token(client, names, name, role)}\n")
 
 
+@app.command()
+def revoke(
+    token: Annotated[str, typer.Argument(help="Whole, or its id alone.")],
+    stack: _Name = "dev",
+    aws: _Aws = Aws.ACCOUNT,
+) -> None:
+    """End a token of a stack's coordinators."""
+    with _connect(stack, aws) as (client, names):
+        _services(client, names)
+        revoke_token(client, names, token)
+    console.print("revoked")
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def with_engine(command: list[str]) -> None:
     """Run a command with all that tests stand on; an engine that had to be started is stopped again."""
@@ -260,6 +273,10 @@ def restore_backup(file: Path, stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) ->
 @app.command()
 def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Say what is wrong now, by the rules, and what to do."""
+    if stack != Environment.DEV and aws == Aws.ACCOUNT:
+        raise StopError(
+            f"nothing watches the machines of {stack} yet; `make doctor STACK={stack}` looks at its account"
+        )
     with _connect(stack, aws) as (client, names):
         _services(client, names)
         show_alerts(client, names)

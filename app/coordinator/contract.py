@@ -21,6 +21,8 @@ RESTORED: Final = "--restored"
 REGISTER: Final = ("coordinator", "admin", "create-token", "--register")
 """Makes a token known that was made elsewhere; `<id>:<digest>`, a name, `--role` and for an agent `--agent` follow.
 The id is 32 hexadecimal digits, the digest SHA-256 of the secret; the token is `TOKEN_PREFIX<id>.<secret>`."""
+REVOKE: Final = ("coordinator", "admin", "revoke-token")
+"""Ends the token of the id that follows."""
 TOKEN_PREFIX: Final = "cbt_"  # noqa: S105 - what tokens begin with
 AUTOSCALE: Final = ("coordinator", "autoscale")
 """Moves the replicas of a service; `--service`, `--prometheus`, `--engine` (an `ENGINE_PROXY`), `--ready-per-replica`

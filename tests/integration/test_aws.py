@@ -22,6 +22,7 @@ from components.containers import ROOT, Source
 from tests.aws import ask
 from tests.servers import free_port, wait_until_ready
 from tests.user import User, copy_checkout
+from tests.waiting import wait_until
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -203,6 +204,13 @@ def test_a_second_up_changes_nothing_and_the_service_works(account: Account) -> 
     item = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}, headers=headers).json()
     (claim,) = httpx.post(f"{url}/v1/claims", json={"agent": "ada"}, headers=headers).json()["claims"]
     assert claim["item"]["id"] == item["id"], "there is no example work but in dev"
+    for wrong, line in (("cbt_mine", "which token? give TOKEN=cbt_"), ("0" * 32, "token_unknown")):
+        code, said = account.user.run("revoke", account.stack, "emulated", wrong)
+        assert code == 1 and line in said and "Traceback" not in said, said
+    code, said = account.user.run("revoke", account.stack, "emulated", token.strip())
+    assert code == 0, said
+    wait_until("a revoked token is still good", 30, lambda: httpx.get(f"{url}/v1/work", headers=headers).is_error)
+    assert httpx.get(f"{url}/v1/work", headers=headers).status_code == 401
 
 
 def test_routes_reach_the_world_from_each_zone(account: Account) -> None:

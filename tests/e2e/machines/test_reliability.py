@@ -9,10 +9,8 @@ from typing import Any
 
 import docker
 import pytest
-from coordinator import contract
 
-from cli.coordinators import run_coordinator
-from cli.tokens import make_token
+from cli.tokens import make_token, revoke_token
 from components.naming import Names
 from tests.agents import Agents
 from tests.balancer import balance
@@ -144,8 +142,7 @@ def test_rotation_of_tokens(site: Site, url: str) -> None:
         with at_work(url, old) as agents:
             agents.use(make_token(client, names, "new", "operator"))
             time.sleep(2)  # requests under way when the token was changed have ended
-            revoked = old.removeprefix(contract.TOKEN_PREFIX).partition(".")[0]
-            run_coordinator(client, names, "revoke", ["coordinator", "admin", "revoke-token", revoked])
+            revoke_token(client, names, old)
     check_and_keep("rotation of tokens", agents)
 
 
