@@ -66,7 +66,9 @@ class DistributionArgs:
 
 
 class Distribution(Chapter):
-    """PostgreSQL first, then its migrations, then the coordinator, then the proxy: each healthy before the next.
+    """PostgreSQL first, then its migrations, then the coordinator, each healthy before the next; the proxy beside them.
+
+    The proxy looks for coordinators all the time: it need not wait until the first is there.
 
     Where the database is a server beyond the swarm, the swarm has nodes in several zones: the coordinator's replicas
     are spread over them, and every node that runs services has a proxy for the load balancer to ask.
@@ -190,7 +192,7 @@ class Distribution(Chapter):
         return make_service(
             self,
             "proxy",
-            depends_on=[self.coordinator],
+            depends_on=[args.swarm],
             image=args.images.proxy,
             user=catalogue.PROXY.user,
             command=["haproxy", "-W", "-db", "-f", config.path],
