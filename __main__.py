@@ -113,7 +113,7 @@ if settings.monitoring.enabled:
             watching["alertmanager"],
             network,
             targets,
-            Expected(coordinator.replicas, coordinator.memory_mib * MIB),
+            Expected(coordinator.replicas, coordinator.memory_mib * MIB, scaled=autoscale.maximum is not None),
             swarm.data_constraint,
             beneath,
         ),

@@ -18,6 +18,8 @@ from components.naming import STACK_LABEL, Names
 
 _AGENT: Final = "smoke-test"
 _TIMEOUT_SECONDS: Final = 30
+_ATTEMPTS: Final = 3
+"""Somebody else may change the service between the look at it and the change."""
 
 
 def try_out(url: str, token: str | None) -> None:
@@ -55,21 +57,33 @@ def note_services(client: docker.DockerClient, names: Names) -> dict[str, Any]:
 
 
 def roll_back(client: docker.DockerClient, names: Names, before: Mapping[str, Any]) -> list[str]:
-    """Set each service that has changed since to what it ran before; gives their names."""
+    """Set each service that has changed since to what it ran before; gives their names.
+
+    The number of its replicas stays. Not by the engine's own roll back: what it goes back to is whatever was there
+    before the last change, and that may have been one of the number alone.
+
+    Raises:
+        StopError: the engine refuses: what a service ran on, such as a config, is gone.
+    """
     changed = []
     for service in client.services.list(filters={"label": f"{STACK_LABEL}={names.stack}"}):
-        attributes = service.attrs
-        if service.name not in before or attributes["Spec"]["TaskTemplate"] == before[service.name]:
-            continue
-        # Docker's SDK for Python knows no roll back; the engine's API does (POST /services/{id}/update).
-        client.api.post(
-            f"{client.api.base_url}/v{client.api.api_version}/services/{service.id}/update",
-            json=attributes["Spec"],
-            params={"version": attributes["Version"]["Index"], "rollback": "previous"},
-            timeout=_TIMEOUT_SECONDS,
-        ).raise_for_status()
-        changed.append(service.name)
+        if service.name in before and service.attrs["Spec"]["TaskTemplate"] != before[service.name]:
+            _set_back(client, service, before[service.name])
+            changed.append(service.name)
     return changed
+
+
+def _set_back(client: docker.DockerClient, service: Any, template: Any) -> None:
+    # Docker's SDK for Python takes no specification as the engine tells it; the engine's API does.
+    url = f"{client.api.base_url}/v{client.api.api_version}/services/{service.id}/update"
+    for _ in range(_ATTEMPTS):
+        service.reload()
+        spec = {**service.attrs["Spec"], "TaskTemplate": template}
+        version = {"version": service.attrs["Version"]["Index"]}
+        answer = client.api.post(url, json=spec, params=version, timeout=_TIMEOUT_SECONDS)
+        if answer.ok:
+            return
+    raise StopError(f"{service.name} cannot be set back: {' '.join(answer.text.split())}; `git revert` and deploy")
 
 
 def release(swarm: str, names: Names, deploy: Callable[[], str], *, authenticated: bool) -> None:

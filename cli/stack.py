@@ -33,15 +33,8 @@ from components.settings import (
     read_settings,
 )
 
-_EMULATED: Final = [
-    {
-        "rule": "overlays-encrypted",
-        "resource": network,
-        "reason": "AWS=emulated: all services are on one engine, and nothing leaves it",
-        "expires": "9999-12-31",
-    }
-    for network in ("app", "data", "edge")
-]
+_UNENCRYPTED: Final = ("app", "data", "edge")
+_WHY_UNENCRYPTED: Final = "AWS=emulated: all services are on one engine, and nothing leaves it"
 _ON_SWARM: Final = {
     "docker:index/service:Service": "services",
     "docker:index/network:Network": "networks",
@@ -317,7 +310,12 @@ def _for_this_machine(config: dict[str, Any]) -> dict[str, Any]:
         config = {**config, key: {**config.get(key, {}), name: False}}
     key = f"{NAMESPACE}:policies"
     listed = config.get(key, {}).get("exemptions", [])
-    return {**config, key: {"exemptions": [*listed, *_EMULATED]}}
+    watched = (config.get(f"{NAMESPACE}:monitoring") or {}).get("enabled")
+    emulated = [
+        {"rule": "overlays-encrypted", "resource": network, "reason": _WHY_UNENCRYPTED, "expires": "9999-12-31"}
+        for network in (*_UNENCRYPTED, *(("observability", "engine") if watched else ()))
+    ]
+    return {**config, key: {"exemptions": [*listed, *emulated]}}
 
 
 def _explain(error: str) -> str:

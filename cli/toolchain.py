@@ -50,10 +50,11 @@ def ensure_toolchain() -> Toolchain:
     key = digest_files(SOURCES, sources, version("pulumi"), platform.machine())[:16]
     folder = cache_folder() / f"toolchain-{key}"
     if not folder.exists():
-        if shutil.which("go") is None:
+        missing = [tool for tool in ("go", "git") if shutil.which(tool) is None]
+        if missing:
             raise StopError(
-                "no Pulumi with its docker and random plugins is on PATH, and no Go to build them with; "
-                "install one of the two"
+                f"no Pulumi with its docker and random plugins is on PATH, and no {' and no '.join(missing)} to build "
+                "them with; install one of the two"
             )
         with step("Building Pulumi, once: command line, language host, docker and random plugins (about 8 min)"):
             _build(folder)
@@ -180,7 +181,8 @@ def _patch_upstream(source: Path, patch: Path) -> None:
         _go(source, "", "mod", "edit", f"-replace={_UPSTREAM}={copy}")
     command = ["git", "apply", "--unidiff-zero", str(patch)]
     # Whatever repository the cache may lie in, this is none of it.
-    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(copy.parent)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["GIT_CEILING_DIRECTORIES"] = str(copy.parent)
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StopError(

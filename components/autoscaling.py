@@ -14,7 +14,7 @@ from components.observability.configuration import PROMETHEUS_PORT, Target
 from components.service import make_service
 from components.settings import AutoscaleSettings
 
-AUTOSCALING_MEMORY_MIB: Final = 96
+AUTOSCALING_MEMORY_MIB: Final = 128
 """Of each of the two."""
 
 

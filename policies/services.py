@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Final
 
 from policies.rule import Resource, Rule, Unknown, at, differs, several
@@ -11,6 +12,10 @@ _CONTAINER: Final = "taskSpec.containerSpec"
 _BY_CONTENT: Final = re.compile(r"(@sha256:[0-9a-f]{64}|:[0-9a-f]{32})$")
 _ENGINE_PROXY: Final = ["coordinator", "engine-proxy"]
 """Lets nothing through to the engine but the scaling of services that are labelled for it."""
+_SOCKETS: Final = ("/var/run/docker.sock", "/run/docker.sock")
+_ENGINE_NETWORK: Final = "engine"
+_ENGINE_USERS: Final = {"engine-proxy", "autoscaler"}
+_OTHER_NETWORKS: Final = {"edge", "app", "data", "observability"}
 _ROOT: Final = re.compile(r"^(0|root)?(:|$)")
 
 
@@ -51,16 +56,23 @@ def _check_hardening(service: Resource) -> Iterator[str]:
 
 
 def _check_socket(service: Resource) -> Iterator[str]:
-    for mount in several(at(service.props, f"{_CONTAINER}.mounts")):
-        source = at(mount, "source")
-        if not isinstance(source, str) or not source.endswith("docker.sock"):
-            continue
-        if at(service.props, f"{_CONTAINER}.commands") != _ENGINE_PROXY:
-            yield "mounts the engine's socket, and so owns the machine"
-        elif several(at(service.props, "endpointSpec.ports")):
-            yield "is the engine's proxy, and can be reached from outside the swarm"
-        elif len(several(at(service.props, "taskSpec.networksAdvanceds"))) > 1:
-            yield "is the engine's proxy, and is on more networks than its own"
+    joined = service.uses.get("taskSpec", frozenset())
+    if _ENGINE_NETWORK in joined and service.name not in _ENGINE_USERS:
+        yield "is on the network of the engine's proxy, and so moves replicas"
+    sources = (at(mount, "source") for mount in several(at(service.props, f"{_CONTAINER}.mounts")))
+    if not any(isinstance(source, str) and _holds_socket(source) for source in sources):
+        return
+    if at(service.props, f"{_CONTAINER}.commands") != _ENGINE_PROXY:
+        yield "mounts the engine's socket, and so owns the machine"
+    elif several(at(service.props, "endpointSpec.ports")):
+        yield "is the engine's proxy, and can be reached from outside the swarm"
+    elif joined & _OTHER_NETWORKS or len(several(at(service.props, "taskSpec.networksAdvanceds"))) > 1:
+        yield "is the engine's proxy, and is on another network than its own"
+
+
+def _holds_socket(source: str) -> bool:
+    """Whether it is the socket, or a folder that it is in."""
+    return any(PurePosixPath(socket).is_relative_to(PurePosixPath(source)) for socket in _SOCKETS)
 
 
 def _check_image(service: Resource) -> Iterator[str]:

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from coordinator.contract import LIVE_PATH, METRICS_PATH
 from coordinator.loops import repeat
-from coordinator.scaling import History, Load, Look, Targets, decide, propose, read_limits, remember
+from coordinator.scaling import History, Load, Look, Targets, decide, is_rolling, propose, read_limits, remember
 
 _log = structlog.get_logger()
 _LOOK_SECONDS: Final = 5
@@ -51,6 +51,7 @@ class Autoscaler:
         try:
             await self.look(time.monotonic())
         except (NotScaledError, httpx.HTTPError) as error:
+            self._replicas.clear()  # nothing is told that is not known: an alert looks for it
             _log.warning("nothing is scaled", reason=str(error) or type(error).__name__)
         await asyncio.sleep(_LOOK_SECONDS)
 
@@ -67,6 +68,8 @@ class Autoscaler:
         limits = read_limits(spec)
         if limits is None:
             raise NotScaledError(f"{self._service} is not labelled to be scaled")
+        if is_rolling(found):
+            raise NotScaledError(f"{self._service} is on its way to another version")
         load = await self._measure()
         proposed = propose(max(1, replicas), load, self._targets)
         self._history.looks = remember(self._history.looks, Look(now, proposed))

@@ -19,7 +19,7 @@ from litestar.exceptions import HTTPException, NotFoundException, PermissionDeni
 from litestar.params import FromPath, FromQuery
 
 from coordinator.contract import LIVE_PATH
-from coordinator.scaling import Limits, read_limits
+from coordinator.scaling import Limits, is_rolling, read_limits
 
 _log = structlog.get_logger()
 _TIMEOUT_SECONDS: Final = 10
@@ -33,17 +33,27 @@ class EngineAwayError(HTTPException):
     status_code = HTTPStatus.BAD_GATEWAY
 
 
-def check_scaling(present: dict[str, Any], asked: Any) -> None:
+class ChangedError(HTTPException):
+    """What is asked for was decided by what is there no more."""
+
+    status_code = HTTPStatus.CONFLICT
+
+
+def check_scaling(service: dict[str, Any], version: int, asked: Any) -> None:
     """Let through a number of replicas within the limits of the service's labels, and no other change.
 
     Args:
-        present: the service's specification, as the engine tells it.
-        asked: the one that is to be.
+        service: as the engine tells it.
+        version: of the service that was looked at by whoever asks.
+        asked: the specification that is to be.
 
     Raises:
         PermissionDeniedException: it is another service, another change, or another number.
+        ChangedError: it was looked at before its last change, or is on its way to another version.
     """
-    limits, allowed = _limits_of(present), deepcopy(present)
+    if version != service["Version"]["Index"] or is_rolling(service):
+        raise ChangedError("the service has changed, or is changing: look again")
+    limits, allowed = _limits_of(service["Spec"]), deepcopy(service["Spec"])
     try:
         replicas = allowed["Mode"]["Replicated"]["Replicas"] = asked["Mode"]["Replicated"]["Replicas"]
     except (TypeError, KeyError):
@@ -102,7 +112,7 @@ def create_app(socket: Path) -> Litestar:
     async def scale(service: FromPath[str], version: FromQuery[int], request: Request[Any, Any, Any]) -> Response[Any]:
         asked = await request.json()
         found = await inspect(service)
-        check_scaling(found["Spec"], asked)
+        check_scaling(found, version, asked)
         answer = await ask("POST", f"/services/{found['ID']}/update", params={"version": version}, json=asked)
         _log.info("scaled", service=found["Spec"]["Name"], status=answer.status_code, **asked["Mode"]["Replicated"])
         return Response(answer.json(), status_code=answer.status_code)

@@ -20,8 +20,8 @@ async def settle(settings: Settings) -> None:
             for query in (
                 "raise_item_tokens",
                 "raise_lock_tokens",
-                "forget_transactions",
                 "forget_webhook_transactions",
+                "forget_transactions",
             ):
                 await transaction.run(query)
     finally:

@@ -56,6 +56,15 @@ def read_limits(spec: Mapping[str, Any]) -> Limits | None:
     return Limits(int(labels[MINIMUM_LABEL]), int(labels[MAXIMUM_LABEL]))
 
 
+def is_rolling(service: Mapping[str, Any]) -> bool:
+    """Whether a swarm service, as the engine tells it, is on its way to another version, or stuck on it.
+
+    Scaled meanwhile, the swarm would forget which version it has to go back to.
+    """
+    state = (service.get("UpdateStatus") or {}).get("State", "completed")
+    return state not in {"completed", "rollback_completed"}
+
+
 @dataclass(frozen=True)
 class Look:
     """One look: when, and what it proposed."""

@@ -70,3 +70,5 @@ class Expected:
     """Coordinators that should serve."""
     memory_bytes: int
     """Memory limit of one."""
+    scaled: bool = False
+    """Whether something moves the number of coordinators."""

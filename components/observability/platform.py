@@ -120,7 +120,8 @@ def describe_platform(expected: Expected) -> Subject:
             Alert(
                 "TargetDown",
                 'up{job!~"coordinator|proxy"} == 0 or absent(up{job="postgresql"}) or absent(up{job="node"})'
-                ' or absent(up{job="alertmanager"})',
+                ' or absent(up{job="alertmanager"})'
+                + (' or absent(beamops_autoscaler_replicas{job="autoscaler"})' if expected.scaled else ""),
                 5,
                 "warning",
                 "{{ $labels.job }} {{ $labels.instance }} tells nothing of itself",

@@ -209,6 +209,8 @@ RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
         [
             container(mounts=SOCKET),
             container(mounts=SOCKET, commands=["coordinator", "serve"]),
+            container(mounts=[{"source": "/var/run"}]),
+            container(mounts=[{"source": "/run/docker.sock/"}]),
             container(mounts=SOCKET, commands=ENGINE_PROXY) | {"endpointSpec": {"ports": [{"publishedPort": 1}]}},
             {
                 "taskSpec": {

@@ -1,9 +1,7 @@
 """The picture in README is drawn from what the program of dev registers; GOLDEN=1 draws it anew."""
 
-import asyncio
 import json
 import os
-import runpy
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +11,7 @@ import yaml
 
 from components import preflight
 from components.containers import ROOT
+from tests.program import run_program
 from tests.unit.test_components import ENGINE, Recorder
 
 README = ROOT / "README.md"
@@ -23,16 +22,10 @@ BEGIN, END = "<!-- drawn from the code by tests/unit/test_architecture.py -->\n"
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     for name in ("inspect_engine", "check_port", "_check_images"):
         monkeypatch.setattr(preflight, name, lambda *_: ENGINE)
-    before = dict(pulumi.runtime.config.CONFIG.get())
     given = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    pulumi.runtime.set_all_config({key: json.dumps(value) for key, value in given.items()})
     recorder = Recorder()
-    asyncio.set_event_loop(loop := asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(recorder, project="beamops", stack="dev", preview=False)
-    pulumi.runtime.test(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)()
-    yield recorder.seen
-    loop.close()
-    pulumi.runtime.set_all_config(before)
+    with run_program(recorder, "dev", {key: json.dumps(value) for key, value in given.items()}):
+        yield recorder.seen
 
 
 def draw(seen: list[pulumi.runtime.MockResourceArgs]) -> str:

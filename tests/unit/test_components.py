@@ -1,8 +1,6 @@
 """The whole program against mocks: the arguments that matter, before any engine sees them."""
 
-import asyncio
 import base64
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 
 from components import catalogue, preflight
 from components.engine import Engine
+from tests.program import run_program
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "p" * 40
@@ -47,19 +46,12 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     patch.setattr(preflight, "check_port", lambda *_: None)
     patch.setattr(preflight, "_check_images", lambda *_: None)
     recorder = Recorder()
-    asyncio.set_event_loop(loop := asyncio.new_event_loop())
-    pulumi.runtime.set_config("beamops:monitoring", '{"enabled": true, "webhook": "https://example.com/told"}')
-    pulumi.runtime.set_config("beamops:distribution", '{"coordinator": {"autoscale": {"maximum": 6}}}')
-    pulumi.runtime.set_mocks(recorder, project="beamops", stack="dev", preview=False)
-
-    def run_program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"))
-
-    pulumi.runtime.test(run_program)()  # waits for all that the program registers
-    yield recorder.seen
-    for chapter in ("monitoring", "distribution"):
-        pulumi.runtime.config.CONFIG.get().pop(f"beamops:{chapter}")
-    loop.close()
+    config = {
+        "beamops:monitoring": '{"enabled": true, "webhook": "https://example.com/told"}',
+        "beamops:distribution": '{"coordinator": {"autoscale": {"maximum": 6}}}',
+    }
+    with run_program(recorder, "dev", config):
+        yield recorder.seen
     patch.undo()
 
 

@@ -1,9 +1,7 @@
 """Staging on a real account against mocks: services for its machines, and nothing of them on the engine here."""
 
-import asyncio
 import hashlib
 import json
-import runpy
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from components.aws.machines import digest_images, find_lacking
 from components.aws.session import explain_session, is_session, session_host, ssh_options
 from components.aws.settings import ProductionSettings
 from components.engine import Engine, EngineError
+from tests.program import run_program
 from tests.unit.test_aws import STAGING, Recorder, Seen
 
 ROOT = Path(__file__).parents[2]
@@ -44,15 +43,9 @@ def staging() -> Iterator[Seen]:
     patch.setattr(preflight, "_check_images", lambda *_: None)
     patch.setattr(account, "check_account", lambda *_, **__: None)
     patch.setattr(program, "read_authorities", lambda *_: "certificates")
-    patch.setattr(pulumi.runtime.config, "CONFIG", pulumi.runtime.config.CONFIG)
-    pulumi.runtime.set_all_config({**STAGING, "beamops:containers": json.dumps({"source": "build"})})
     recorder = Machines()
-    asyncio.set_event_loop(loop := asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(recorder, project="beamops", stack="staging", preview=False)
-    pulumi.runtime.test(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)()
-    yield recorder.seen
-    loop.close()
-    pulumi.runtime.set_all_config({})
+    with run_program(recorder, "staging", {**STAGING, "beamops:containers": json.dumps({"source": "build"})}):
+        yield recorder.seen
     patch.undo()
 
 

@@ -25,4 +25,4 @@ SELECT * FROM named_lock WHERE name = :name;
 SELECT * FROM named_lock WHERE agent IS NOT NULL AND lease_expires_at > now_ms() ORDER BY name;
 
 -- name: raise_lock_tokens!
-UPDATE named_lock SET token = now_ms();
+UPDATE named_lock SET token = CASE WHEN token < now_ms() THEN now_ms() ELSE token + 1000000 END;

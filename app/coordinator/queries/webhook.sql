@@ -19,7 +19,11 @@ DELETE FROM webhook WHERE id = :id RETURNING id;
 UPDATE webhook SET tx = CAST(:tx AS BIGINT), seq = CAST(:seq AS BIGINT), failures = 0, reason = NULL WHERE id = :id;
 
 -- name: forget_webhook_transactions!
-UPDATE webhook SET tx = 0;
+-- Before the events' own are: what was not told yet may have smaller numbers than what was. It is told, and some again.
+UPDATE webhook SET tx = 0, seq = COALESCE(
+    (SELECT min(event.seq) - 1 FROM event
+     WHERE event.tx > webhook.tx OR (event.tx = webhook.tx AND event.seq > webhook.seq)),
+    (SELECT max(event.seq) FROM event), seq);
 
 -- name: fail_webhook!
 UPDATE webhook SET failures = failures + 1, reason = :reason, retry_at = now_ms() + CAST(:pause_ms AS BIGINT)

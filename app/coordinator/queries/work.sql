@@ -201,4 +201,5 @@ WITH gone AS MATERIALIZED (
 DELETE FROM work_item WHERE id IN (SELECT id FROM gone) RETURNING id;
 
 -- name: raise_item_tokens!
-UPDATE work_item SET token = now_ms();
+-- Larger than before also where the clock is not.
+UPDATE work_item SET token = CASE WHEN token < now_ms() THEN now_ms() ELSE token + 1000000 END;

@@ -29,6 +29,7 @@ class Engine:
 
     def __init__(self, socket: Path) -> None:
         self.asked: list[tuple[str, str, Any]] = []
+        self.more: dict[str, Any] = {}
         self.specs = {"coordinator": SPEC, "database": {**SPEC, "Labels": {}}}
         engine = self
 
@@ -42,7 +43,7 @@ class Engine:
             def _answer(self, body: Any) -> None:
                 engine.asked.append((self.command, self.path, body))
                 spec = engine.specs.get(self.path.split("/")[2] if self.path.startswith("/services/") else "")
-                found = {"ID": "coordinator", "Version": {"Index": 7}, "Spec": spec}
+                found = {"ID": "coordinator", "Version": {"Index": 7}, "Spec": spec} | engine.more
                 missing = self.command == "GET" and self.path != "/_ping" and spec is None
                 content = json.dumps({"message": "no such service"} if missing else found).encode()
                 self.send_response(404 if missing else 200)
@@ -148,6 +149,15 @@ def test_nothing_else_of_the_engine_is_reached(
     assert {(one[0], one[1].split("?")[0]) for one in engine.asked} <= {
         ("GET", "/services/database"), ("GET", "/services/nothing")
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [{"Version": {"Index": 8}}, {"UpdateStatus": {"State": "updating"}}])
+def test_what_was_decided_by_another_state_is_refused(
+    proxy: httpx.Client, engine: Engine, more: dict[str, Any]
+) -> None:
+    engine.more = more
+    assert update(proxy, scaled(4)).status_code == 409
+    assert not [one for one in engine.asked if one[0] == "POST"]
 
 
 def test_what_is_too_large_is_refused(proxy: httpx.Client, engine: Engine) -> None:

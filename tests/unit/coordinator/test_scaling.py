@@ -105,6 +105,7 @@ class Around:
         self.replicas = 2
         self.answers: dict[str, str | None] = {READY_QUERY: "400", P95_QUERY: "NaN"}
         self.labels = {MINIMUM_LABEL: "2", MAXIMUM_LABEL: "8"}
+        self.state = "completed"
         self.updates: list[dict[str, Any]] = []
 
     def prometheus(self, request: httpx.Request) -> httpx.Response:
@@ -119,7 +120,8 @@ class Around:
             self.replicas = self.updates[-1]["Mode"]["Replicated"]["Replicas"]
             return httpx.Response(200, json={"Warnings": None})
         spec = {"Name": "c", "Labels": self.labels, "Mode": {"Replicated": {"Replicas": self.replicas}}}
-        return httpx.Response(200, json={"ID": "abc", "Version": {"Index": 7}, "Spec": spec})
+        found = {"ID": "abc", "Version": {"Index": 7}, "Spec": spec, "UpdateStatus": {"State": self.state}}
+        return httpx.Response(200, json=found)
 
 
 @pytest.fixture
@@ -151,6 +153,9 @@ async def test_a_load_that_is_not_known_changes_nothing(around: Around, autoscal
     around.answers[READY_QUERY] = None
     with pytest.raises(NotScaledError, match="no coordinator leads"):
         await autoscaler.look(0)
+    around.answers[READY_QUERY], around.state = "400", "updating"
+    with pytest.raises(NotScaledError, match="on its way to another version"):
+        await autoscaler.look(3)
     around.labels = {}
     with pytest.raises(NotScaledError, match="not labelled"):
         await autoscaler.look(5)
