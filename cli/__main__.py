@@ -216,9 +216,13 @@ def lock() -> None:
 @app.command()
 def docs() -> None:
     """Write the pages that are made from the code."""
+    from components.observability.dashboards.rendering import DASHBOARDS, render_dashboard  # noqa: PLC0415 - nobody else
+
     (ROOT / "docs" / "configuration.md").write_text(reference.render_page())
     (ROOT / "docs" / "settings.schema.json").write_text(reference.render_schema())
     (ROOT / "docs" / "policies.md").write_text(policies.render_page())
+    for dashboard in DASHBOARDS:
+        (ROOT / "docs" / "dashboards" / f"{dashboard.name}.json").write_text(render_dashboard(dashboard))
 
 
 @app.command()

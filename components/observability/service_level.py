@@ -10,6 +10,10 @@ _COUNT: Final = "coordinator_request_duration_seconds_count"
 _GOOD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="200",job="coordinator"}}'
 _BAD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="503",job="coordinator"}}'
 _LATENCY: Final = 'beamops_agent_coordination_latency_seconds_bucket{{operation="claim",le="{}",job="coordinator"}}'
+CLAIMS_P99: Final = (
+    "histogram_quantile(0.99, sum by (le) "
+    '(rate(beamops_agent_coordination_latency_seconds_bucket{operation="claim"}[5m])))'
+)
 _WINDOWS: Final = ("5m", "30m", "1h", "6h")
 
 
@@ -51,8 +55,7 @@ SERVICE_LEVEL = Subject(
         ),
         Alert(
             "ClaimsSlow",
-            "histogram_quantile(0.99, sum by (le) "
-            '(rate(beamops_agent_coordination_latency_seconds_bucket{operation="claim"}[5m]))) > 0.1',
+            f"{CLAIMS_P99} > 0.1",
             5,
             "warning",
             "Of 100 claims one takes longer than {{ $value | humanizeDuration }}",

@@ -24,6 +24,7 @@ from components.engine import find_container
 from components.naming import Names
 from components.observability.alert import Alert, Expected
 from components.observability.configuration import Target, render_alertmanager, render_prometheus
+from components.observability.dashboards.rendering import DASHBOARDS
 from components.observability.rules import list_alerts, list_subjects, render_rules
 from tests.images import ensure_image
 from tests.load import Load
@@ -161,7 +162,7 @@ def watched(
         assert code == 0, said
 
 
-def test_every_rule_finds_its_series_under_load(watched: Watched) -> None:
+def test_every_rule_and_every_panel_finds_its_series_under_load(watched: Watched) -> None:
     with httpx.Client(base_url=watched.url) as client, Load(watched.url, per_second=20):
         client.post("/v1/agents", json={"name": "ada"}).raise_for_status()
         for _ in range(3):
@@ -179,10 +180,14 @@ def test_every_rule_finds_its_series_under_load(watched: Watched) -> None:
         def all_found() -> bool:
             nonlocal empty
             sides = {side for one in ALERTS for side in measured(one)}
-            empty = {side for side in sides if not watched.query(side)}
+            panels = {query for one in DASHBOARDS for panel in one.panels for query in panel.queries.values()}
+            empty = {side for side in sides | panels if not watched.query(side)}
             return not empty
 
-        wait_until("these find nothing: see what the targets tell", 60, all_found)
+        try:
+            wait_until("some find nothing", 120, all_found)
+        except AssertionError:
+            raise AssertionError(f"see what the targets tell; these rules and panels find nothing: {empty}") from None
     targets = watched.ask("targets?state=active")
     assert isinstance(targets, dict)
     jobs = {target["labels"]["job"]: target["health"] for target in targets["activeTargets"]}

@@ -1,0 +1,1 @@
+"""Dashboards of Grafana, as data: a module a subject."""
