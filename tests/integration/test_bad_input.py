@@ -46,7 +46,7 @@ def test_an_unknown_key_and_a_wrong_type_are_a_line_each(user: User) -> None:
     assert user.refused("up").splitlines() == [
         (
             "beamops: Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
-            "allowed here: cpus, drain_seconds, memory_mib, replicas"
+            "allowed here: autoscale, cpus, drain_seconds, memory_mib, replicas"
         ),
         'beamops: Pulumi.dev.yaml: beamops:distribution.proxy.port: given "http", should be a valid integer',
     ]
@@ -204,7 +204,8 @@ def service_exists(engine: docker.DockerClient, part: str, user: User) -> bool:
 def test_a_run_that_is_cut_off_goes_on_when_it_is_started_again(cleaned: User, engine: docker.DockerClient) -> None:
     user = cleaned
     for cut in (signal.SIGKILL, signal.SIGINT):
-        part = "database" if cut is signal.SIGKILL else "coordinator"
+        # In the middle: there is still something to be made after either.
+        part = "database" if cut is signal.SIGKILL else "migration"
         process = user.start("up")
         end = time.monotonic() + 300
         while not service_exists(engine, part, user):
