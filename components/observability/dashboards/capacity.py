@@ -33,7 +33,7 @@ CAPACITY = Dashboard(
             "bytes",
             {
                 "blocks": "prometheus_tsdb_storage_blocks_bytes",
-                "log": "prometheus_tsdb_wal_storage_size_bytes",
+                "allowed": "prometheus_tsdb_retention_limit_bytes",
             },
         ),
     ),
