@@ -99,7 +99,10 @@ def await_replicas(engine: docker.DockerClient, service: str, image: str) -> Non
     """Until both replicas are of that image and healthy, and no other is left."""
 
     def settled() -> bool:
-        found = engine.containers.list(filters={"label": f"com.docker.swarm.service.name={service}"})
+        # One that goes meanwhile is none that is asked for.
+        found = engine.containers.list(
+            filters={"label": f"com.docker.swarm.service.name={service}"}, ignore_removed=True
+        )
         states = [(one.attrs["Config"]["Image"], one.attrs["State"]["Health"]["Status"]) for one in found]
         (described,) = engine.services.list(filters={"name": service})
         rolling = described.attrs.get("UpdateStatus", {}).get("State") == "updating"
