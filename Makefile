@@ -99,6 +99,6 @@ $(VENV):
 	@command -v $(PYTHON) >/dev/null || { echo "beamops: $(PYTHON) is not on PATH; install Python 3.11" >&2; exit 1; }
 	@echo "· Virtual environment, from requirements.lock …"
 	@begin=$$(date +%s); rm -f .venv/.made-of-*; $(PYTHON) -m venv .venv \
-	 && .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
+	 && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
 	 && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable app \
 	 && touch $@ && echo "✓ Virtual environment ($$(( $$(date +%s) - begin )) s)"
