@@ -64,12 +64,12 @@ class Autoscaler:
         """
         found = (await self._engine.get(f"/services/{self._service}")).raise_for_status().json()
         spec: dict[str, Any] = found["Spec"]
-        replicas: int = spec["Mode"]["Replicated"]["Replicas"]
         limits = read_limits(spec)
         if limits is None:
             raise NotScaledError(f"{self._service} is not labelled to be scaled")
         if is_rolling(found):
             raise NotScaledError(f"{self._service} is on its way to another version")
+        replicas: int = spec["Mode"]["Replicated"]["Replicas"]
         load = await self._measure()
         proposed = propose(max(1, replicas), load, self._targets)
         self._history.looks = remember(self._history.looks, Look(now, proposed))

@@ -1,6 +1,5 @@
 """The typed client: what the command line and agents' harnesses use."""
 
-import itertools
 import os
 import random
 import time
@@ -87,7 +86,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = 75) -> None:
-        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS))
+        self._http = httpx.Client(base_url=url, timeout=_wait(timeout_seconds))
         self._write_seconds = min(timeout_seconds, _ANSWER_SECONDS)
         if token := os.environ.get("COORDINATOR_TOKEN"):
             self._http.headers["Authorization"] = f"Bearer {token}"
@@ -328,14 +327,7 @@ class Client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         content = b"" if body is None else msgspec.json.encode(body)
         seconds = self._write_seconds + getattr(body, "wait_seconds", 0)
-        return self._send(
-            "POST",
-            path,
-            answer,
-            content=content,
-            headers=headers,
-            timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
-        )
+        return self._send("POST", path, answer, content=content, headers=headers, timeout=_wait(seconds))
 
     def _send(self, method: str, path: str, answer: type[_T], **options: Any) -> _T:
         response = self._request(method, path, **options)
@@ -347,7 +339,7 @@ class Client:
         """Ask, and ask again with growing pauses where no answer came, the store was away, or it was too often."""
         # The trace that the caller is in goes on at the coordinator.
         propagate.inject(options.setdefault("headers", {}))
-        for attempt in itertools.count():
+        for attempt in range(_PATIENCE + 1):
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
@@ -358,12 +350,17 @@ class Client:
                 if response.status_code not in _AGAIN or attempt == _PATIENCE:
                     return response
             time.sleep(_pause(attempt))
-        raise AssertionError("attempts are counted without end")
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _pause(attempt: int) -> float:
     """Seconds to wait after an attempt: 1, 2, 4, each up to half shorter or longer by chance."""
     return float(2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, hides nothing
+
+
+def _wait(seconds: float) -> httpx.Timeout:
+    """So long for an answer; whether anybody is there is known sooner."""
+    return httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
 
 
 def _given(filters: dict[str, str | int | None]) -> dict[str, str | int]:

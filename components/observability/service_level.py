@@ -5,7 +5,7 @@ from typing import Final
 from components.observability.alert import Alert, Example, Recording, Subject
 
 AVAILABILITY: Final = 0.999
-_BUDGET: Final = round(1 - AVAILABILITY, 6)
+BUDGET: Final = round(1 - AVAILABILITY, 6)
 _COUNT: Final = "coordinator_request_duration_seconds_count"
 _GOOD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="200",job="coordinator"}}'
 _BAD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="503",job="coordinator"}}'
@@ -28,7 +28,7 @@ def _burns(long: str, short: str, factor: float) -> str:
     Factors and windows are those of Google's SRE workbook, "Alerting on SLOs", table 5-8.
     """
     return " and ".join(
-        f"beamops:request_errors:ratio_rate{window} > {round(factor * _BUDGET, 6)}" for window in (long, short)
+        f"beamops:request_errors:ratio_rate{window} > {round(factor * BUDGET, 6)}" for window in (long, short)
     )
 
 

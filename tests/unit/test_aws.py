@@ -1,6 +1,5 @@
 """Staging and prod against mocks: what is open, what is encrypted, who may do what; nothing of dev's among it."""
 
-import asyncio
 import base64
 import json
 import re
@@ -21,6 +20,7 @@ from components.aws.rules import make_rules
 from components.aws.subnets import cut_network
 from components.naming import Names
 from components.settings import SettingsError, read_settings
+from tests.program import register
 
 ACCOUNT = "123456789012"
 CERTIFICATE = f"arn:aws:acm:eu-central-1:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000"
@@ -73,14 +73,10 @@ class Recorder(pulumi.runtime.Mocks):
 
 def run(stack: str, config: dict[str, str]) -> Seen:
     recorder = Recorder()
-    asyncio.set_event_loop(loop := asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(recorder, project="beamops", stack=stack, preview=False)
-
-    def deploy() -> None:
-        program.deploy(Names("beamops", stack), read_settings(stack, config), random.Provider("random"), None)
-
-    pulumi.runtime.test(deploy)()
-    loop.close()
+    settings = read_settings(stack, config)
+    register(
+        recorder, stack, lambda: program.deploy(Names("beamops", stack), settings, random.Provider("random"), None)
+    )
     return recorder.seen
 
 

@@ -2,8 +2,8 @@
 
 from components.observability.dashboards.panel import Dashboard, Panel
 
-_HIT, _READ = (f'sum(rate(pg_stat_database_blks_{kind}{{datname="coordinator"}}[5m]))' for kind in ("hit", "read"))
 _OURS = 'datname="coordinator"'
+_HIT, _READ = (f"sum(rate(pg_stat_database_blks_{kind}{{{_OURS}}}[5m]))" for kind in ("hit", "read"))
 
 POSTGRESQL = Dashboard(
     "postgresql",

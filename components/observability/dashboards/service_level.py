@@ -1,10 +1,9 @@
 """The promise to agents: 99.9 % of requests answered, claims within 100 ms (p99)."""
 
 from components.observability.dashboards.panel import Dashboard, Panel
-from components.observability.service_level import AVAILABILITY, CLAIMS_P99
+from components.observability.service_level import AVAILABILITY, BUDGET, CLAIMS_P99
 
 _CLAIMS = "beamops_agent_coordination_latency_seconds"
-_BUDGET = round(1 - AVAILABILITY, 6)
 
 SERVICE_LEVEL = Dashboard(
     "service-level",
@@ -20,14 +19,14 @@ SERVICE_LEVEL = Dashboard(
         Panel(
             "Error budget left of 30 days, were all like the last six hours",
             "percentunit",
-            {"share": f"1 - beamops:request_errors:ratio_rate6h / {_BUDGET}"},
+            {"share": f"1 - beamops:request_errors:ratio_rate6h / {BUDGET}"},
             "Below 0: the promise is broken.",
             number=True,
         ),
         Panel(
             "How fast the budget burns",
             "short",
-            {window: f"beamops:request_errors:ratio_rate{window} / {_BUDGET}" for window in ("5m", "30m", "1h", "6h")},
+            {window: f"beamops:request_errors:ratio_rate{window} / {BUDGET}" for window in ("5m", "30m", "1h", "6h")},
             "1: used up in exactly a month. 14.4 wakes somebody.",
         ),
         Panel("Claims, p99", "s", {"p99": CLAIMS_P99}, "0.1 s are promised."),
