@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ _ON_SWARM: Final = {
     "docker:index/serviceConfig:ServiceConfig": "configs",
 }
 """What swarms hold, and how Docker's SDK calls it."""
+_END_SECONDS: Final = 60
+"""Twice what a service has to stop in."""
 _CLOSED: Final = (
     "docker:index/",
     "pulumi-python:dynamic/docker:",
@@ -280,10 +283,19 @@ class Stack:
                 attributes = found.attrs
                 called = attributes.get("Name") or attributes.get("Spec", {}).get("Name")
                 if called == name and found.id not in known:
-                    try:
+                    with suppress(docker.errors.NotFound):
                         found.remove()
-                    except docker.errors.NotFound:
-                        continue
+                    if kind == "services":
+                        _await_end(client, found)
+
+
+def _await_end(client: docker.DockerClient, service: Any) -> None:
+    """Until the tasks of a removed service have gone: theirs are a port and a data folder, which have one holder."""
+    end = time.monotonic() + _END_SECONDS
+    while any(task["ServiceID"] == service.id for task in client.api.tasks()):
+        if time.monotonic() > end:
+            raise StopError(f"containers of {service.name} do not end; `docker ps` shows them. End them, and run it again")
+        time.sleep(0.2)
 
 
 @contextmanager
