@@ -17,7 +17,7 @@ from components.autoscaling import Autoscaling, AutoscalingArgs
 from components.containers import Containers, ContainersArgs
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
-from components.instrumentation import Instrumentation, InstrumentationArgs
+from components.instrumentation import Instrumentation, InstrumentationArgs, collect_logs, collector_endpoint
 from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Names
 from components.network import Network, NetworkArgs
@@ -25,7 +25,7 @@ from components.observability.alert import Expected
 from components.plan import Plan, PlanArgs
 from components.preflight import prepare
 from components.secrets import Secrets, SecretsArgs
-from components.service import MIB
+from components.service import IN_FILES, MIB
 from components.settings import ENDPOINT_VARIABLE, Environment
 from components.swarm import Swarm, SwarmArgs
 
@@ -45,9 +45,14 @@ if names.environment != Environment.DEV:
 
     cloud = program.deploy(names, settings, made_up, endpoint)
 
-plan = Plan(names, PlanArgs(settings.plan, settings.distribution, settings.monitoring, engine), on_engine)
+plan = Plan(
+    names,
+    PlanArgs(settings, engine),
+    on_engine,
+)
 on_machines = cloud is not None and endpoint is None
-needed = ContainersArgs(settings.containers.source, not on_machines, settings.monitoring.enabled)
+collector = settings.instrumentation.collector
+needed = ContainersArgs(settings.containers.source, not on_machines, settings.monitoring.enabled, collector)
 containers = Containers(names, needed, on_engine)
 database: SwarmDatabase | ServerDatabase
 beneath: pulumi.Resource
@@ -74,6 +79,7 @@ network = Network(
     ),
     on_swarm,
 )
+log_driver = collect_logs(names, engine.folder) if collector else IN_FILES
 password = None if cloud is None else cloud.database_password
 secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password), on_swarm)
 distribution = Distribution(
@@ -87,33 +93,39 @@ distribution = Distribution(
         network,
         secrets,
         database,
+        log_driver,
+        collector_endpoint(names) if collector else None,
         beneath,
     ),
     on_swarm,
 )
 
 if settings.monitoring.enabled:
-    watching = containers.monitoring
+    watching = {**containers.monitoring, **containers.telemetry}
     instrumentation = Instrumentation(
-        names,
-        InstrumentationArgs(watching["node-exporter"], watching["postgres-exporter"], network, secrets),
-        on_swarm,
+        names, InstrumentationArgs(watching, network, secrets, log_driver, collector, beneath), on_swarm
     )
     targets = [*instrumentation.targets]
     if autoscale.maximum is not None:
         assert engine.socket_group is not None  # noqa: S101 - asked for by prepare
-        scaling = AutoscalingArgs(autoscale, images.coordinator, network, engine.socket_group)
+        scaling = AutoscalingArgs(autoscale, images.coordinator, network, engine.socket_group, log_driver)
         targets.append(Autoscaling(names, scaling, on_swarm).target)
     coordinator = settings.distribution.coordinator
     Monitoring(
         names,
         MonitoringArgs(
             settings.monitoring,
-            watching["prometheus"],
-            watching["alertmanager"],
+            settings.instrumentation,
+            watching,
+            log_driver,
             network,
             targets,
-            Expected(coordinator.replicas, coordinator.memory_mib * MIB, scaled=autoscale.maximum is not None),
+            Expected(
+                coordinator.replicas,
+                coordinator.memory_mib * MIB,
+                scaled=autoscale.maximum is not None,
+                collected=collector,
+            ),
             swarm.data_constraint,
             beneath,
         ),

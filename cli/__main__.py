@@ -30,6 +30,7 @@ from cli.review import read_events, render_json
 from cli.stack import Stack, load_settings, swarm_host
 from cli.tokens import make_token, revoke_token
 from cli.toolchain import add_stand_in, check_aws_plugin, ensure_toolchain
+from cli.trace import show_trace
 from components import reference
 from components.aws.account import check_account
 from components.containers import ROOT
@@ -284,6 +285,18 @@ def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     with _connect(stack, aws) as (client, names):
         _services(client, names)
         show_alerts(client, names)
+
+
+@app.command()
+def trace(
+    trace: Annotated[str, typer.Argument(help="Its id, 32 hexadecimal digits.")],
+    stack: _Name = "dev",
+    aws: _Aws = Aws.ACCOUNT,
+) -> None:
+    """Show a trace: its spans, and the log lines that belong to it."""
+    with _connect(stack, aws) as (client, names):
+        _services(client, names)
+        show_trace(client, names, trace)
 
 
 def _short(image: str) -> str:

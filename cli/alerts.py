@@ -7,7 +7,7 @@ from typing import Any
 import docker
 
 from cli.console import StopError, console
-from components.engine import find_container
+from cli.watching import ask_watcher
 from components.naming import Names
 from components.observability.configuration import PROMETHEUS_PORT
 
@@ -35,15 +35,7 @@ def show_alerts(client: docker.DockerClient, names: Names) -> None:
 
 
 def _ask(client: docker.DockerClient, names: Names, path: str) -> Any:
-    service = names.of("prometheus")
-    container = find_container(client, service)
-    if container is None:
-        file = f"Pulumi.{names.environment}.yaml"
-        raise StopError(f"{service} does not run here; set beamops:monitoring.enabled in {file}, or see `make status`")
-    url = f"http://127.0.0.1:{PROMETHEUS_PORT}/api/v1/{path}"
-    done = container.exec_run(["busybox", "wget", "-q", "-O", "-", url])
-    assert isinstance(done.output, bytes)  # noqa: S101 - not asked for as a stream
-    said = done.output.decode(errors="replace")
-    if done.exit_code:
-        raise StopError(f"{service} does not answer: {said.strip()}")
+    said = ask_watcher(client, names, "prometheus", f"{PROMETHEUS_PORT}/api/v1/{path}", "monitoring.enabled")
+    if said is None:
+        raise StopError(f"{names.of('prometheus')} knows no {path}")
     return json.loads(said)["data"]

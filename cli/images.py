@@ -13,8 +13,17 @@ import docker
 from cli.commands import install, run
 from cli.console import StopError, console, step
 from cli.places import cache_folder, data_folder
+from cli.programs import ensure_program
 from components import catalogue
-from components.containers import ROOT, Source, base_reference, packages_reference, python_reference
+from components.catalogue import Image
+from components.containers import (
+    ROOT,
+    Source,
+    base_reference,
+    packages_reference,
+    program_base,
+    python_reference,
+)
 from components.engine import connect, engine_host, has_image
 from components.settings import IMAGES_VARIABLE, Settings
 
@@ -56,6 +65,29 @@ def ensure_images(settings: Settings, source: Source) -> None:
         if not has_image(client, packages_reference(source)):
             with step(f"Image of the coordinator's packages {packages_reference(source)}"):
                 _build_packages(client, source)
+        if source == "build" and settings.instrumentation.collector:
+            for image in catalogue.TELEMETRY:
+                if not has_image(client, program_base(image, source)):
+                    _build_program(client, image)
+
+
+def _build_program(client: docker.DockerClient, image: Image) -> None:
+    assert image.program is not None  # noqa: S101 - asked for those alone
+    program = ensure_program(image)
+    with (
+        step(f"Image of {image.name}'s program {program_base(image, 'build')}"),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        context = Path(scratch)
+        shutil.copyfile(program, context / "program")
+        (context / "program").chmod(0o755)
+        (context / "Dockerfile").write_text(
+            f"FROM {base_reference()}\n"
+            "RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends busybox "
+            "&& rm -rf /var/lib/apt/lists/*\n"
+            f"COPY program {image.program.path}\n"
+        )
+        client.images.build(path=scratch, tag=program_base(image, "build"), rm=True)
 
 
 def _import_base(client: docker.DockerClient) -> None:

@@ -294,7 +294,9 @@ def _await_end(client: docker.DockerClient, service: Any) -> None:
     end = time.monotonic() + _END_SECONDS
     while any(task["ServiceID"] == service.id for task in client.api.tasks()):
         if time.monotonic() > end:
-            raise StopError(f"containers of {service.name} do not end; `docker ps` shows them. End them, and run it again")
+            raise StopError(
+                f"containers of {service.name} do not end; `docker ps` shows them. End them, and run it again"
+            )
         time.sleep(0.2)
 
 

@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from cli.console import StopError, console, step
+from cli.console import StopError, step
+from cli.go import go
 from cli.places import cache_folder
 from components.containers import ROOT
 from components.naming import digest_files, list_sources
@@ -135,13 +136,13 @@ def _build(folder: Path) -> None:
 
         def build_cli() -> None:
             flags = ["-ldflags", f"-s -w {_VERSION_FLAG}", "-o", str(binaries / "pulumi")]
-            _go(sources / "cli", "command line", "build", *flags, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi")
+            go(sources / "cli", "command line", "build", *flags, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi")
 
         def build_host() -> None:
             host = sources / "language-host"
             flags = ["-ldflags", f"-s -w {_VERSION_FLAG}", "-o", str(binaries / "pulumi-language-python")]
-            _go(host, "language host", "build", *flags, ".")
-            sdk = Path(_go(host, "", "list", "-m", "-f", "{{.Dir}}", _SDK).strip())
+            go(host, "language host", "build", *flags, ".")
+            sdk = Path(go(host, "", "list", "-m", "-f", "{{.Dir}}", _SDK).strip())
             for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
                 target = binaries / Path(script).name
                 shutil.copyfile(sdk / script, target)
@@ -152,11 +153,11 @@ def _build(folder: Path) -> None:
             tags = ["-tags", "no_compose"] if name == "docker" else []
             for patch in sorted(source.glob("patches/*.patch")):
                 _patch_upstream(source, patch)
-            schema = _go(source, f"{name} plugin's schema", "run", *tags, "./gen")
+            schema = go(source, f"{name} plugin's schema", "run", *tags, "./gen")
             (source / "schema.json").write_text(schema)
             target = made / "home" / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
             binary = str(target / f"pulumi-resource-{name}")
-            _go(source, f"{name} plugin", "build", *tags, "-ldflags", "-s -w", "-o", binary, ".")
+            go(source, f"{name} plugin", "build", *tags, "-ldflags", "-s -w", "-o", binary, ".")
 
         def build_plugins() -> None:
             for name in PLUGINS:
@@ -173,12 +174,12 @@ def _patch_upstream(source: Path, patch: Path) -> None:
     """Build a plugin from a changed copy of the provider that it bridges."""
     copy = source.parent / "upstream"
     if not copy.exists():
-        found = json.loads(_go(source, "", "mod", "download", "-json", _UPSTREAM))
+        found = json.loads(go(source, "", "mod", "download", "-json", _UPSTREAM))
         # The cache of modules can be read only.
         shutil.copytree(found["Dir"], copy, copy_function=shutil.copyfile)
         for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
             folder.chmod(0o755)
-        _go(source, "", "mod", "edit", f"-replace={_UPSTREAM}={copy}")
+        go(source, "", "mod", "edit", f"-replace={_UPSTREAM}={copy}")
     command = ["git", "apply", "--unidiff-zero", str(patch)]
     # Whatever repository the cache may lie in, this is none of it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -188,26 +189,3 @@ def _patch_upstream(source: Path, patch: Path) -> None:
         raise StopError(
             f"{patch.name} does not fit the provider that toolchain/{source.name}/go.mod names: {done.stderr}"
         )
-
-
-def _go(folder: Path, what: str, command: str, *arguments: str) -> str:
-    def run() -> str:
-        # The version control stamp would change with every commit of whatever repository is around.
-        flags = ["-trimpath", "-buildvcs=false"] if command in {"build", "run"} else []
-        done = subprocess.run(
-            ["go", command, *flags, *arguments],
-            cwd=folder,
-            env={**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            console.print(done.stderr[-4000:], markup=False)
-            raise StopError(f"go {command} of toolchain/{folder.name} failed; its output is above")
-        return done.stdout
-
-    if not what:
-        return run()
-    with step(f"  {what}"):
-        return run()

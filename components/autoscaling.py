@@ -11,7 +11,7 @@ from components.chapter import Chapter
 from components.naming import Names
 from components.network import Network
 from components.observability.configuration import PROMETHEUS_PORT, Target
-from components.service import make_service
+from components.service import LogDriver, make_service
 from components.settings import AutoscaleSettings
 
 AUTOSCALING_MEMORY_MIB: Final = 128
@@ -28,6 +28,7 @@ class AutoscalingArgs:
     network: Network
     socket_group: int
     """Number of the group that may use the engine's socket."""
+    log_driver: LogDriver
 
 
 class Autoscaling(Chapter):
@@ -78,6 +79,7 @@ class Autoscaling(Chapter):
             health=contract.PROBE,
             memory_mib=AUTOSCALING_MEMORY_MIB,
             cpus=0.25,
+            log_driver=self._args.log_driver,
             env={contract.HOST: "0.0.0.0"},  # noqa: S104 - the networks decide who reaches it
             **values,
         )

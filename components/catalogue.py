@@ -8,6 +8,16 @@ from typing import Final
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program in Go that no Debian package has."""
+
+    path: str
+    """Where its official image has it, and ours too."""
+    package: str
+    """What is built of the modules in images/<name>."""
+
+
+@dataclass(frozen=True)
 class Image:
     """A third-party image."""
 
@@ -16,6 +26,8 @@ class Image:
     """Its reference in a registry, pinned by digest."""
     user: str
     """uid:gid that it runs as, the same however the image came about."""
+    program: Program | None = None
+    """Where what is pulled or built has no more than that: images/program lays a folder and busybox on it."""
 
 
 PYTHON: Final = Image(
@@ -54,4 +66,29 @@ POSTGRES_EXPORTER: Final = Image(
     "@sha256:38606faa38c54787525fb0ff2fd6b41b4cfb75d455c1df294927c5f611699b17",
     "65534:65534",
 )
+BUSYBOX: Final = Image(
+    "busybox",
+    "busybox:1.37.0@sha256:9db7b59979c38555a39def84a31fb98b5296952f9e3afd4f6f11f05b07adfab0",
+    "10001:10001",
+)
+COLLECTOR: Final = Image(
+    "collector",
+    "otel/opentelemetry-collector-contrib:0.160.0"
+    "@sha256:799dc6cf12c96192af37b5bdba804da8c10b3bc563b43cb90c3f3c58d9572ad6",
+    "10001:10001",
+    Program("/otelcol-contrib", "."),
+)
+LOGS: Final = Image(
+    "logs",
+    "victoriametrics/victoria-logs:v1.52.0@sha256:47b820890d64c4575a2a0a46415dcd8a4fd59a0f1fcd6a377693d7aea639442e",
+    "10001:10001",
+    Program("/victoria-logs-prod", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
+)
+TRACES: Final = Image(
+    "traces",
+    "jaegertracing/all-in-one:1.62.0@sha256:836e9b69c88afbedf7683ea7162e179de63b1f981662e83f5ebb68badadc710f",
+    "10001:10001",
+    Program("/go/bin/all-in-one-linux", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
+)
+TELEMETRY: Final = (COLLECTOR, LOGS, TRACES)
 MONITORING: Final = (PROMETHEUS, ALERTMANAGER, NODE_EXPORTER, POSTGRES_EXPORTER)

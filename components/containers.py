@@ -13,6 +13,8 @@ from components.chapter import Chapter
 from components.naming import Names, digest_files, list_sources
 
 ROOT: Final = Path(__file__).parent.parent
+PROGRAM: Final = ROOT / "images" / "program"
+"""What is laid on a program in Go, whether it was pulled or built."""
 Source = Literal["pull", "build"]
 
 
@@ -23,6 +25,8 @@ class ContainersArgs:
     source: Source
     database: bool
     monitoring: bool
+    telemetry: bool
+    """Whether log lines and traces are collected and kept."""
 
 
 class Containers(Chapter):
@@ -36,6 +40,8 @@ class Containers(Chapter):
         self.proxy = self._third_party(catalogue.PROXY, args.source)
         watching = catalogue.MONITORING if args.monitoring else ()
         self.monitoring = {image.name: self._third_party(image, args.source) for image in watching}
+        collecting = catalogue.TELEMETRY if args.telemetry else ()
+        self.telemetry = {image.name: self._lay_on(image, args.source) for image in collecting}
         self.coordinator = self._build(
             "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)
         )
@@ -49,13 +55,18 @@ class Containers(Chapter):
         )
         return pulled.name
 
-    def _build(self, name: str, reference: str, context: Path, base: str) -> pulumi.Output[str]:
+    def _lay_on(self, image: Image, source: Source) -> pulumi.Output[str]:
+        base = program_base(image, source)
+        tools = base if source == "build" else catalogue.BUSYBOX.pull
+        return self._build(image.name, program_reference(image, source), PROGRAM, base, TOOLS=tools)
+
+    def _build(self, name: str, reference: str, context: Path, base: str, **more: str) -> pulumi.Output[str]:
         image = docker.RemoteImage(
             name,
             docker.RemoteImageArgs(
                 name=reference,
                 build=docker.RemoteImageBuildArgs(
-                    context=str(context.relative_to(ROOT)), build_args={"BASE": base}, use_legacy_builder=True
+                    context=str(context.relative_to(ROOT)), build_args={"BASE": base, **more}, use_legacy_builder=True
                 ),
                 triggers={"content": reference},
                 keep_locally=True,
@@ -92,6 +103,22 @@ def built_reference(image: Image) -> str:
     """A third-party image as it is built here."""
     folder = ROOT / "images" / image.name
     return _reference(image.name, digest_files(folder, [folder / "Dockerfile"], base_reference()))
+
+
+def program_digest(image: Image) -> str:
+    """What a program in Go is built from."""
+    folder = ROOT / "images" / image.name
+    return digest_files(folder, list_sources(folder))
+
+
+def program_base(image: Image, source: Source) -> str:
+    """The image that has a program in Go: its official one, or one that `make images` makes."""
+    return image.pull if source == "pull" else _reference(f"{image.name}-program", program_digest(image))
+
+
+def program_reference(image: Image, source: Source) -> str:
+    """The image of a program in Go, as it is deployed."""
+    return _reference(image.name, digest_files(PROGRAM, list_sources(PROGRAM), program_base(image, source)))
 
 
 def _reference(name: str, digest: str) -> str:

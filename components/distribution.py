@@ -15,7 +15,7 @@ from components.network import Network
 from components.proxy import GRACE_SECONDS, HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
 from components.resources import Job
 from components.secrets import Secrets
-from components.service import MIB, File, fetch, make_config, make_service
+from components.service import MIB, File, LogDriver, fetch, make_config, make_service
 from components.settings import DistributionSettings, Environment
 
 _AUTHORITIES_FILE: Final = "/etc/beamops/database-authorities.pem"
@@ -61,6 +61,9 @@ class DistributionArgs:
     network: Network
     secrets: Secrets
     database: SwarmDatabase | ServerDatabase
+    log_driver: LogDriver
+    traces: str | None
+    """Where spans go, where there is a collector."""
     swarm: pulumi.Resource
     """Before any service: what the swarm stands on."""
 
@@ -116,6 +119,7 @@ class Distribution(Chapter):
             health=["pg_isready", "-q", "-h", "127.0.0.1", "-U", "coordinator", "-d", "coordinator"],
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
+            log_driver=args.log_driver,
             order="stop-first",
             secrets=[args.secrets.password],
             configs=[start],
@@ -160,6 +164,7 @@ class Distribution(Chapter):
             health=contract.PROBE,
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
+            log_driver=args.log_driver,
             replicas=settings.replicas,
             replicas_most=settings.autoscale.maximum,
             env=self._coordinator_env()
@@ -168,6 +173,7 @@ class Distribution(Chapter):
                 **({contract.AUTHENTICATE: "true"} if args.authenticate else {contract.TRUST_NETWORK: "true"}),
                 contract.REPLICAS: str(settings.replicas),
                 contract.DRAIN_SECONDS: str(settings.drain_seconds),
+                **({contract.TRACES_ENDPOINT: args.traces} if args.traces else {}),
             },
             secrets=[args.secrets.password],
             configs=self._authorities,
@@ -200,6 +206,7 @@ class Distribution(Chapter):
             health=fetch(f"http://127.0.0.1:{HEALTH_PORT}{HEALTH_PATH}"),
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
+            log_driver=args.log_driver,
             replicas=None if self._on_server else 1,
             order="stop-first",
             # What stands before it must have seen one come back before the next goes.

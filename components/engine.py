@@ -40,6 +40,8 @@ class Engine:
     manager: bool
     free_disk_bytes: int | None
     """None where it cannot be known: the engine is on another machine."""
+    folder: str = "/var/lib/docker"
+    """Where it keeps what is its own; this is its default."""
     socket_group: int | None = None
     """Number of the group that may use the engine's socket; None where it has none on this machine."""
 
@@ -119,6 +121,7 @@ def inspect_engine(host: str) -> Engine:
         architecture=facts["Architecture"],
         memory_bytes=facts["MemTotal"],
         swarm=swarm["LocalNodeState"],
+        folder=facts["DockerRootDir"],
         manager=swarm["ControlAvailable"],
         free_disk_bytes=_free_disk(facts["DockerRootDir"]) if _is_local(host) else None,
         socket_group=Path(contract.ENGINE_SOCKET).stat().st_gid if host == f"unix://{contract.ENGINE_SOCKET}" else None,

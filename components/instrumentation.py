@@ -1,33 +1,75 @@
-"""Chapter 11, Instrumentation: who tells metrics of what cannot do it itself, and of whom they are asked."""
+"""Chapter 11, Instrumentation: who tells metrics of what cannot do it itself, who collects log lines and traces."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
+import pulumi_docker as docker
 from coordinator import contract
 
 from components import catalogue
 from components.chapter import Chapter
 from components.naming import Names
 from components.network import Network
+from components.observability.collector import (
+    COLLECTOR_HEALTH_PORT,
+    COLLECTOR_METRICS_PORT,
+    COLLECTOR_PORT,
+    LOGS_PORT,
+    LOGS_SOCKET,
+    SERVICE_LABEL,
+    SOCKETS_FOLDER,
+    TRACES_ADMIN_PORT,
+    render_collector,
+)
 from components.observability.configuration import ALERTMANAGER_PORT, PROMETHEUS_PORT, Target
 from components.proxy import EXPORTER_PORT
 from components.secrets import Secrets
-from components.service import fetch, make_service
+from components.service import LogDriver, fetch, make_config, make_service, memory_volume_options
 
 _NODE_PORT: Final = 9100
 _DATABASE_PORT: Final = 9187
 EXPORTER_MEMORY_MIB: Final = 48
+COLLECTOR_MEMORY_MIB: Final = 128
+
+
+def collect_logs(names: Names, engine_folder: str) -> LogDriver:
+    """Let the engine hand log lines to the collector of its own node.
+
+    They wait in the engine's memory, 8,192 of them, while the collector is away, and are dropped after that: no
+    container waits for it. The engine keeps a bounded copy, of which `docker service logs` reads.
+    """
+    socket = f"{engine_folder}/volumes/{names.of('sockets')}/_data/{LOGS_SOCKET}"
+    return LogDriver(
+        "fluentd",
+        {
+            "fluentd-address": f"unix://{socket}",
+            "fluentd-async": "true",
+            "fluentd-sub-second-precision": "true",
+            "labels": SERVICE_LABEL,
+            "cache-max-size": "10m",
+            "cache-max-file": "3",
+        },
+    )
+
+
+def collector_endpoint(names: Names) -> str:
+    """Where OTLP goes."""
+    return f"http://{names.of('collector')}:{COLLECTOR_PORT}"
 
 
 @dataclass(frozen=True)
 class InstrumentationArgs:
-    """What the exporters are made from."""
+    """What the exporters and the collector are made from."""
 
-    node_exporter: pulumi.Input[str]
-    postgres_exporter: pulumi.Input[str]
+    images: Mapping[str, pulumi.Input[str]]
     network: Network
     secrets: Secrets
+    log_driver: LogDriver
+    collector: bool
+    swarm: pulumi.Resource
+    """Before any configuration."""
 
 
 class Instrumentation(Chapter):
@@ -35,22 +77,27 @@ class Instrumentation(Chapter):
 
     The node's exporter has no way to the node but what every container sees: memory, processors and load are the
     machine's there, and the root's file system is the one that the engine keeps images and volumes on.
+
+    The collector is on every node too. The engine hands it log lines by a socket on a volume that is in memory: no
+    file of the engine's, and not the engine's own socket, is in any container.
     """
 
     number = 11
 
     def __init__(self, names: Names, args: InstrumentationArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
+        self._args = args
         assert args.network.observability is not None  # noqa: S101 - there where this chapter is
         observability = args.network.observability.id
         self._make_exporter(
             "node-exporter",
             _NODE_PORT,
-            image=args.node_exporter,
+            image=args.images[catalogue.NODE_EXPORTER.name],
             user=catalogue.NODE_EXPORTER.user,
             # The overlay of the container is on the engine's own disk, and says how full that is.
             command=[
                 "node_exporter",
+                "--no-collector.systemd",
                 "--collector.filesystem.fs-types-exclude=^(proc|sysfs|tmpfs|devpts|mqueue|cgroup2?)$",
             ],
             networks=[observability],
@@ -60,7 +107,7 @@ class Instrumentation(Chapter):
         self._make_exporter(
             "postgres-exporter",
             _DATABASE_PORT,
-            image=args.postgres_exporter,
+            image=args.images[catalogue.POSTGRES_EXPORTER.name],
             user=catalogue.POSTGRES_EXPORTER.user,
             command=["postgres_exporter"],
             networks=[observability, args.network.data.id],
@@ -71,7 +118,7 @@ class Instrumentation(Chapter):
             },
             secrets=[password],
         )
-        self.targets = (
+        self.targets: tuple[Target, ...] = (
             Target("coordinator", names.of("coordinator"), contract.PORT, contract.METRICS_PATH),
             Target("proxy", names.of("proxy"), EXPORTER_PORT),
             Target("postgresql", names.of("postgres-exporter"), _DATABASE_PORT),
@@ -79,8 +126,50 @@ class Instrumentation(Chapter):
             Target("prometheus", names.of("prometheus"), PROMETHEUS_PORT),
             Target("alertmanager", names.of("alertmanager"), ALERTMANAGER_PORT),
         )
+        if args.collector:
+            self._make_collector(observability)
+            self.targets += (
+                Target("collector", names.of("collector"), COLLECTOR_METRICS_PORT),
+                Target("logs", names.of("logs"), LOGS_PORT),
+                Target("traces", names.of("traces"), TRACES_ADMIN_PORT),
+            )
         self.register_outputs({"targets": [target.job for target in self.targets]})
 
     def _make_exporter(self, part: str, port: int, **values: Any) -> None:
         health = fetch(f"http://127.0.0.1:{port}/")
-        make_service(self, part, health=health, memory_mib=EXPORTER_MEMORY_MIB, cpus=0.25, **values)
+        memory, logs = EXPORTER_MEMORY_MIB, self._args.log_driver
+        make_service(self, part, health=health, memory_mib=memory, cpus=0.25, log_driver=logs, **values)
+
+    def _make_collector(self, observability: pulumi.Input[str]) -> None:
+        image, program = catalogue.COLLECTOR, catalogue.COLLECTOR.program
+        assert program is not None  # noqa: S101 - it is one
+        path = "/etc/beamops/collector.yaml"
+        configuration = make_config(self, "collector", render_collector(self.names), path, self._args.swarm)
+        # Each node makes its own when a container comes; this one is here to go with the stack.
+        sockets = docker.Volume(
+            "sockets",
+            docker.VolumeArgs(
+                name=self.names.of("sockets"),
+                driver="local",
+                driver_opts=memory_volume_options(image.user).driver_options,
+                labels=self.label(docker.VolumeLabelArgs),
+            ),
+            self.options(),
+        )
+        # Its own lines do not go by way of itself.
+        make_service(
+            self,
+            "collector",
+            image=self._args.images[image.name],
+            user=image.user,
+            command=[program.path, f"--config=file:{configuration.path}"],
+            networks=[observability],
+            health=fetch(f"http://127.0.0.1:{COLLECTOR_HEALTH_PORT}/"),
+            memory_mib=COLLECTOR_MEMORY_MIB,
+            cpus=0.5,
+            replicas=None,
+            order="stop-first",  # the socket has one holder
+            env={"GOMEMLIMIT": f"{COLLECTOR_MEMORY_MIB * 3 // 4}MiB"},
+            configs=[configuration],
+            memory_volumes={SOCKETS_FOLDER: sockets.name},
+        )

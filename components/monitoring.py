@@ -1,7 +1,10 @@
-"""Chapter 12, Monitoring: Prometheus keeps what is measured and works out the rules, Alertmanager tells people."""
+"""Chapter 12, Monitoring: Prometheus keeps what is measured and works out the rules, Alertmanager tells people.
+
+Where there is a collector, VictoriaLogs keeps log lines, and Jaeger traces.
+"""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,10 +12,12 @@ import pulumi
 import pulumi_docker as docker
 
 from components import catalogue
+from components.catalogue import Image
 from components.chapter import Chapter
 from components.naming import Names
 from components.network import Network
 from components.observability.alert import Expected
+from components.observability.collector import LOGS_PORT, TRACES_ADMIN_PORT
 from components.observability.configuration import (
     ALERTMANAGER_PORT,
     PROMETHEUS_PORT,
@@ -22,10 +27,12 @@ from components.observability.configuration import (
     render_prometheus,
 )
 from components.observability.rules import render_rules
-from components.service import File, fetch, make_config, make_service
-from components.settings import MonitoringSettings
+from components.service import File, LogDriver, fetch, make_config, make_service
+from components.settings import InstrumentationSettings, MonitoringSettings
 
 ALERTMANAGER_MEMORY_MIB: Final = 64
+LOGS_MEMORY_MIB: Final = 192
+TRACES_MEMORY_MIB: Final = 256
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,9 @@ class MonitoringArgs:
     """What is watched, and who is told."""
 
     settings: MonitoringSettings
-    prometheus: pulumi.Input[str]
-    alertmanager: pulumi.Input[str]
+    instrumentation: InstrumentationSettings
+    images: Mapping[str, pulumi.Input[str]]
+    log_driver: LogDriver
     network: Network
     targets: Sequence[Target]
     expected: Expected
@@ -45,7 +53,7 @@ class MonitoringArgs:
 
 
 class Monitoring(Chapter):
-    """Both keep their data on volumes of the node that has PostgreSQL's; neither has a port on any node."""
+    """All keep their data on volumes of the node that has PostgreSQL's; none has a port on any node."""
 
     number = 12
 
@@ -57,8 +65,8 @@ class Monitoring(Chapter):
         configuration = self._config("prometheus", render_prometheus(names, args.targets), _file("prometheus"))
         self._make_keeper(
             "prometheus",
-            PROMETHEUS_PORT,
-            image=args.prometheus,
+            f"{PROMETHEUS_PORT}/-/ready",
+            image=args.images[catalogue.PROMETHEUS.name],
             user=catalogue.PROMETHEUS.user,
             command=[
                 "prometheus",
@@ -66,7 +74,10 @@ class Monitoring(Chapter):
                 "--storage.tsdb.path=/prometheus",
                 f"--storage.tsdb.retention.time={settings.retention_days}d",
                 f"--storage.tsdb.retention.size={settings.storage_mib}MB",
+                "--enable-feature=exemplar-storage",
+                *(["--web.enable-remote-write-receiver"] if args.instrumentation.collector else []),
             ],
+            volumes=self._keep("prometheus", "/prometheus"),
             networks=[observability],
             memory_mib=settings.memory_mib,
             configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
@@ -74,8 +85,8 @@ class Monitoring(Chapter):
         told = self._make_secret(render_alertmanager(settings.webhook))
         self._make_keeper(
             "alertmanager",
-            ALERTMANAGER_PORT,
-            image=args.alertmanager,
+            f"{ALERTMANAGER_PORT}/-/ready",
+            image=args.images[catalogue.ALERTMANAGER.name],
             user=catalogue.ALERTMANAGER.user,
             command=[
                 "alertmanager",
@@ -87,7 +98,11 @@ class Monitoring(Chapter):
             networks=[observability, args.network.edge.id],
             memory_mib=ALERTMANAGER_MEMORY_MIB,
             secrets=[told],
+            volumes=self._keep("alertmanager", "/alertmanager"),
         )
+        if args.instrumentation.collector:
+            self._make_logs(observability)
+            self._make_traces(observability)
         self.register_outputs({})
 
     def _config(self, part: str, content: str, path: str) -> File:
@@ -106,22 +121,70 @@ class Monitoring(Chapter):
         )
         return File(secret.id, secret.name, _file("alertmanager"))
 
-    def _make_keeper(self, part: str, port: int, **values: Any) -> None:
-        """A service with a volume of its own, at the folder that has its name."""
+    def _make_logs(self, observability: pulumi.Input[str]) -> None:
+        settings = self._args.instrumentation
+        self._make_program(
+            catalogue.LOGS,
+            f"{LOGS_PORT}/health",
+            arguments=[
+                f"-httpListenAddr=:{LOGS_PORT}",
+                "-storageDataPath=/data",
+                f"-retentionPeriod={settings.retention_days}d",
+                f"-retention.maxDiskSpaceUsageBytes={settings.storage_mib}MiB",
+                f"-memory.allowedBytes={LOGS_MEMORY_MIB // 2}MiB",
+            ],
+            networks=[observability],
+            memory_mib=LOGS_MEMORY_MIB,
+        )
+
+    def _make_traces(self, observability: pulumi.Input[str]) -> None:
+        self._make_program(
+            catalogue.TRACES,
+            f"{TRACES_ADMIN_PORT}/",
+            arguments=[f"--admin.http.host-port=:{TRACES_ADMIN_PORT}"],
+            env={
+                "SPAN_STORAGE_TYPE": "badger",
+                "BADGER_EPHEMERAL": "false",
+                "BADGER_DIRECTORY_KEY": "/data/keys",
+                "BADGER_DIRECTORY_VALUE": "/data/values",
+                "BADGER_SPAN_STORE_TTL": f"{self._args.instrumentation.retention_days * 24}h",
+                "GOMEMLIMIT": f"{TRACES_MEMORY_MIB * 3 // 4}MiB",
+            },
+            networks=[observability],
+            memory_mib=TRACES_MEMORY_MIB,
+        )
+
+    def _make_program(self, image: Image, health: str, **values: Any) -> None:
+        assert image.program is not None  # noqa: S101 - they are
+        self._make_keeper(
+            image.name,
+            health,
+            image=self._args.images[image.name],
+            user=image.user,
+            command=[image.program.path],
+            volumes=self._keep(image.name, "/data"),
+            **values,
+        )
+
+    def _keep(self, part: str, folder: str) -> dict[str, pulumi.Input[str]]:
+        """A volume of its own, at that folder."""
         volume = docker.Volume(
             part,
             docker.VolumeArgs(name=self.names.of(part), labels=self.label(docker.VolumeLabelArgs)),
             self.options(),
         )
+        return {folder: volume.name}
+
+    def _make_keeper(self, part: str, health: str, **values: Any) -> None:
         make_service(
             self,
             part,
-            health=fetch(f"http://127.0.0.1:{port}/-/ready"),
+            health=fetch(f"http://127.0.0.1:{health}"),
             cpus=0.5,
             order="stop-first",  # a data folder has one holder
-            volumes={f"/{part}": volume.name},
             constraints=[self._args.constraint],
             start_seconds=120,
+            log_driver=self._args.log_driver,
             **values,
         )
 

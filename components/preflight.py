@@ -5,7 +5,8 @@ import os
 import pulumi
 from coordinator import contract
 
-from components.containers import base_reference, packages_reference
+from components import catalogue
+from components.containers import base_reference, packages_reference, program_base
 from components.engine import Engine, EngineError, check_port, connect, engine_host, has_image, inspect_engine
 from components.naming import Names
 from components.plan import PlanArgs, check_budget
@@ -29,7 +30,7 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
             changes = not pulumi.runtime.is_dry_run()
             check_account(settings.production, settings.network.region, engine, changes=changes)
         else:
-            check_budget(PlanArgs(settings.plan, settings.distribution, settings.monitoring, engine))
+            check_budget(PlanArgs(settings, engine))
             check_port(engine.host, settings.distribution.proxy.port, Names(settings.plan.name, stack).of("proxy"))
         _check_socket(engine, settings)
         _check_images(engine.host, settings)
@@ -49,6 +50,8 @@ def _check_socket(engine: Engine, settings: Settings) -> None:
 def _check_images(host: str, settings: Settings) -> None:
     source = settings.containers.source
     needed = [packages_reference(source), *([base_reference()] if source == "build" else [])]
+    if source == "build" and settings.instrumentation.collector:
+        needed += [program_base(image, source) for image in catalogue.TELEMETRY]
     with connect(host) as client:
         for reference in needed:
             if not has_image(client, reference):

@@ -29,6 +29,17 @@ class File:
 
 
 @dataclass(frozen=True)
+class LogDriver:
+    """Where the engine puts what a container says; bounded, whatever becomes of it."""
+
+    name: str
+    options: Mapping[str, str]
+
+
+IN_FILES: Final = LogDriver("json-file", {"max-size": "10m", "max-file": "3"})
+
+
+@dataclass(frozen=True)
 class ServiceSpec:
     """What makes one service different from another."""
 
@@ -53,6 +64,8 @@ class ServiceSpec:
     secrets: Sequence[File] = ()
     configs: Sequence[File] = ()
     volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    memory_volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Volumes of the user's own that hold no more than sockets: in memory, and on each node where it runs."""
     sockets: Sequence[str] = ()
     """Files of the node that appear at the same place."""
     groups: Sequence[str] = ()
@@ -61,6 +74,7 @@ class ServiceSpec:
     constraints: Sequence[pulumi.Input[str]] = ()
     spread: str | None = None
     """A label of nodes over whose values the replicas are spread."""
+    log_driver: LogDriver = IN_FILES
     stop_signal: str = "SIGTERM"
     stop_seconds: int = 30
     start_seconds: int = 20
@@ -101,7 +115,7 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
                 prefs=[f"spread=node.labels.{spec.spread}"] if spec.spread else None,
             ),
             log_driver=docker.ServiceTaskSpecLogDriverArgs(
-                name="json-file", options={"max-size": "10m", "max-file": "3"}
+                name=spec.log_driver.name, options=dict(spec.log_driver.options)
             ),
         ),
         mode=docker.ServiceModeArgs(global_=True)
@@ -151,6 +165,16 @@ def make_config(chapter: Chapter, part: str, content: str, path: str, swarm: pul
     return File(config.id, config.name, path)
 
 
+def memory_volume_options(user: str) -> docker.ServiceTaskSpecContainerSpecMountVolumeOptionsArgs:
+    """A file system in memory that is the user's own, on whatever node the container comes to."""
+    uid, _, gid = user.partition(":")
+    return docker.ServiceTaskSpecContainerSpecMountVolumeOptionsArgs(
+        driver_name="local",
+        driver_options={"type": "tmpfs", "device": "tmpfs", "o": f"uid={uid},gid={gid},mode=0700,size=1m"},
+        no_copy=True,
+    )
+
+
 def fetch(url: str) -> list[str]:
     """A health check: the address answers. By busybox, which every third-party image has."""
     return ["busybox", "wget", "-q", "-O", "/dev/null", url]
@@ -167,6 +191,12 @@ def _container(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecArgs:
     mounts = [
         docker.ServiceTaskSpecContainerSpecMountArgs(type="volume", target=target, source=source)
         for target, source in spec.volumes.items()
+    ]
+    mounts += [
+        docker.ServiceTaskSpecContainerSpecMountArgs(
+            type="volume", target=target, source=source, volume_options=memory_volume_options(spec.user)
+        )
+        for target, source in spec.memory_volumes.items()
     ]
     mounts += [
         docker.ServiceTaskSpecContainerSpecMountArgs(type="bind", target=path, source=path, read_only=True)

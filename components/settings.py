@@ -29,6 +29,7 @@ _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
 _NOT_ON_MACHINES: Final = "monitoring.enabled: given true, which machines of an account cannot have; AWS=emulated can"
+_UNWATCHED: Final = "instrumentation.collector: given true, and needs who watches it: set monitoring.enabled"
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
 
@@ -172,6 +173,17 @@ class DistributionSettings(Model):
     proxy: ProxySettings = Field(default_factory=ProxySettings, description="The proxy.")
 
 
+class InstrumentationSettings(Model):
+    """Chapter 11: log lines and traces; needs monitoring."""
+
+    collector: bool = Field(
+        default=False,
+        description="Collect the log lines of every service and the traces of the coordinator, and keep them.",
+    )
+    retention_days: int = Field(7, ge=1, le=400, description="How long log lines and traces are kept, in days.")
+    storage_mib: int = Field(1024, ge=64, le=1048576, description="Disk that log lines may take: the oldest go.")
+
+
 class MonitoringSettings(Model):
     """Chapters 11 and 12: who is asked for metrics, how long they are kept, who is told."""
 
@@ -200,6 +212,9 @@ class Settings(Model):
     secrets: SecretsSettings = Field(default_factory=SecretsSettings, description="Versions of secrets.")
     distribution: DistributionSettings = Field(default_factory=DistributionSettings, description="Services.")
     autoscaling: AutoscalingSettings = Field(default_factory=AutoscalingSettings, description="Nodes, on AWS.")
+    instrumentation: InstrumentationSettings = Field(
+        default_factory=InstrumentationSettings, description="Log lines and traces."
+    )
     monitoring: MonitoringSettings = Field(
         default_factory=MonitoringSettings, description="Metrics, rules, and who is told."
     )
@@ -251,8 +266,8 @@ def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = Fal
     else:
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_environment(stack, settings)]
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_autoscale(settings)]
-        if settings.monitoring.enabled and stack != Environment.DEV and not emulated:
-            faults.append(f"{file}: {NAMESPACE}:{_NOT_ON_MACHINES}")
+        on_machines = stack != Environment.DEV and not emulated
+        faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_monitoring(settings, on_machines=on_machines)]
     if faults:
         raise SettingsError(faults)
     return settings
@@ -268,6 +283,15 @@ def _check_autoscale(settings: Settings) -> list[str]:
         faults.append(f"{path}, should be more than the {coordinator.replicas} replicas that there always are")
     if not settings.monitoring.enabled:
         faults.append(f"{path}, and the load is read from Prometheus: set monitoring.enabled")
+    return faults
+
+
+def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
+    faults = []
+    if settings.instrumentation.collector and not settings.monitoring.enabled:
+        faults.append(_UNWATCHED)
+    if settings.monitoring.enabled and on_machines:
+        faults.append(_NOT_ON_MACHINES)
     return faults
 
 

@@ -82,7 +82,8 @@ def _check_image(service: Resource) -> Iterator[str]:
 
 
 def _check_logs(service: Resource) -> Iterator[str]:
-    if not at(service.props, "taskSpec.logDriver.options.max-size"):
+    # What goes elsewhere leaves a copy on the node, with a bound of its own.
+    if not any(at(service.props, f"taskSpec.logDriver.options.{bound}") for bound in ("max-size", "cache-max-size")):
         yield "logs without a bound"
 
 
@@ -155,7 +156,7 @@ RULES: Final = (
         "logs-bounded",
         "Logs on a node have a bound",
         "A disk that is full takes all services of the node with it",
-        "set the log driver's max-size and max-file",
+        "set the log driver's max-size and max-file, or cache-max-size where lines go elsewhere",
         "medium",
         (_SERVICE,),
         _check_logs,

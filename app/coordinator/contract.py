@@ -44,6 +44,8 @@ DRAIN_SECONDS: Final = "COORDINATOR_DRAIN_SECONDS"
 REPLICAS: Final = "COORDINATOR_REPLICAS"
 TRUST_NETWORK: Final = "COORDINATOR_TRUST_NETWORK"
 AUTHENTICATE: Final = "COORDINATOR_AUTHENTICATE"
+TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""OpenTelemetry's own: where `SERVE` sends its spans; without it, it makes none."""
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 """Where the migrations live: their content says when a deployment has to run `MIGRATE` again."""

@@ -100,14 +100,18 @@ def _bound(known: set[str], name: str) -> str:
     return name
 
 
-def count_request(scope: HTTPScope, status: int, seconds: float) -> None:
-    """Count a request; one that chose to wait says nothing of how fast this is."""
-    _REQUESTS.labels(scope["method"], scope["path_template"] or "(none)", status).observe(seconds)
+def count_request(scope: HTTPScope, status: int, seconds: float, trace_id: str | None = None) -> None:
+    """Count a request; one that chose to wait says nothing of how fast this is.
+
+    A trace that is kept becomes the exemplar of its buckets: from a latency to a request that had it.
+    """
+    exemplar = None if trace_id is None else {"trace_id": trace_id}
+    _REQUESTS.labels(scope["method"], scope["path_template"] or "(none)", status).observe(seconds, exemplar)
     WINDOW.requests += 1
     WINDOW.errors += status >= HTTPStatus.INTERNAL_SERVER_ERROR
     operation = scope["route_handler"].opt.get(OPERATION) if "route_handler" in scope else None
     if operation is not None and not scope["state"].get("waited"):
-        _LATENCY.labels(operation).observe(seconds)
+        _LATENCY.labels(operation).observe(seconds, exemplar)
         if len(WINDOW.seconds) < _WINDOW_MAX:
             WINDOW.seconds.append(seconds)
 

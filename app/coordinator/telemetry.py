@@ -20,12 +20,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from coordinator import __version__, metrics
-from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
+from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH, TRACES_ENDPOINT
 
 _log = structlog.get_logger()
 _tracer = trace.get_tracer("coordinator")
 _QUIET: Final = {LIVE_PATH, READY_PATH, METRICS_PATH}
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_ENDPOINTS: Final = (TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def current_trace_id() -> str | None:
@@ -83,7 +83,8 @@ def observe(app: ASGIApp) -> ASGIApp:
                 await app(scope, receive, sent)
             finally:
                 seconds = time.perf_counter() - begin
-                metrics.count_request(scope, status, seconds)
+                trace_id = current_trace_id() if span.is_recording() else None
+                metrics.count_request(scope, status, seconds, trace_id)
                 if span.is_recording():
                     span.set_attributes(
                         {

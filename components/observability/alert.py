@@ -72,3 +72,5 @@ class Expected:
     """Memory limit of one."""
     scaled: bool = False
     """Whether something moves the number of coordinators."""
+    collected: bool = False
+    """Whether log lines and traces are collected."""

@@ -21,6 +21,20 @@ _DISK = 'node_filesystem_size_bytes{job="node",mountpoint="/"}'
 _TOLD = 'alertmanager_notifications_failed_total{job="alertmanager",integration="webhook"}'
 _RULES = 'prometheus_rule_evaluation_failures_total{job="prometheus",rule_group="api"}'
 
+_COLLECTING = ("collector", "logs", "traces")
+_COLLECTS = [f'up{{job="{job}",instance="10.0.1.9:8888"}}' for job in _COLLECTING]
+_WAITING = 'otelcol_exporter_queue_size{job="collector",exporter="otlp_http/logs"}'
+_MAY_WAIT = 'otelcol_exporter_queue_capacity{job="collector",exporter="otlp_http/logs"}'
+_BACKLOG = Alert(
+    "TelemetryBacklog",
+    "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity) > 0.5",
+    2,
+    "warning",
+    "{{ $labels.exporter }} waits with {{ $value | humanizePercentage }} of what may wait",
+    "Agents feel nothing; log lines or traces are lost when it is full",
+    Example({_WAITING: 0, _MAY_WAIT: 500}, {_WAITING: 400}),
+)
+
 
 def describe_platform(expected: Expected) -> Subject:
     """The rules that depend on how much there should be."""
@@ -121,13 +135,15 @@ def describe_platform(expected: Expected) -> Subject:
                 "TargetDown",
                 'up{job!~"coordinator|proxy"} == 0 or absent(up{job="postgresql"}) or absent(up{job="node"})'
                 ' or absent(up{job="alertmanager"})'
-                + (' or absent(beamops_autoscaler_replicas{job="autoscaler"})' if expected.scaled else ""),
+                + (' or absent(beamops_autoscaler_replicas{job="autoscaler"})' if expected.scaled else "")
+                + "".join(f' or absent(up{{job="{job}"}})' for job in _COLLECTING if expected.collected),
                 5,
                 "warning",
                 "{{ $labels.job }} {{ $labels.instance }} tells nothing of itself",
                 "Alerts that rest on it are blind",
-                Example({_NODE: 1, _DATABASE: 1, _TELLS: 1}, {_NODE: 0}),
+                Example(dict.fromkeys((_NODE, _DATABASE, _TELLS, *_COLLECTS), 1), {_NODE: 0}),
             ),
+            *([_BACKLOG] if expected.collected else []),
             Alert(
                 "NotificationsFail",
                 "sum(rate(alertmanager_notifications_failed_total[5m])) > 0",

@@ -1,4 +1,4 @@
-"""Chapters 11 and 12 for real: rules that fire and stop, routes, and an alert that reaches somebody."""
+"""Chapters 11 and 12 for real: rules that fire and stop, routes, an alert that reaches somebody, traces and lines."""
 
 import json
 import re
@@ -16,6 +16,7 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
+from cli.images import ensure_images
 from cli.toolchain import Toolchain
 from components import catalogue
 from components.catalogue import Image
@@ -23,9 +24,11 @@ from components.containers import Source
 from components.engine import find_container
 from components.naming import Names
 from components.observability.alert import Alert, Expected
+from components.observability.collector import COLLECTOR_PORT, LOGS_PORT
 from components.observability.configuration import Target, render_alertmanager, render_prometheus
 from components.observability.dashboards.rendering import DASHBOARDS
 from components.observability.rules import list_alerts, list_subjects, render_rules
+from components.settings import InstrumentationSettings, Settings
 from tests.images import ensure_image
 from tests.load import Load
 from tests.receiver import Answer, Receiver
@@ -34,8 +37,9 @@ from tests.stories import tell_story
 from tests.user import User
 from tests.waiting import wait_until
 
-EXPECTED = Expected(replicas=2, memory_bytes=256 * 1024 * 1024)
+EXPECTED = Expected(replicas=2, memory_bytes=256 * 1024 * 1024, collected=True)
 ALERTS = list_alerts(EXPECTED)
+COLLECTING = {"collector", "logs", "traces"}
 WATCHDOG = next(alert for alert in ALERTS if alert.expression == "vector(1)")
 BESIDE_NUMBERS = re.compile(r" (<|>|>=|==) [\d.]+$")
 
@@ -113,13 +117,23 @@ class Watched:
     engine: docker.DockerClient
     receiver: Receiver
 
-    def ask(self, path: str) -> object:
-        prometheus = find_container(self.engine, f"{self.name}-dev-prometheus")
-        assert prometheus is not None
-        url = f"http://127.0.0.1:9090/api/v1/{path}"
-        code, said = prometheus.exec_run(["busybox", "wget", "-q", "-O", "-", url])
+    def container(self, part: str) -> Container:
+        found = find_container(self.engine, f"{self.name}-dev-{part}")
+        assert found is not None, f"no container of {part} runs"
+        return found
+
+    def fetch(self, part: str, address: str) -> bytes:
+        code, said = self.container(part).exec_run(["busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"])
         assert code == 0 and isinstance(said, bytes), said
-        return json.loads(said)["data"]
+        return said
+
+    def ask(self, path: str) -> object:
+        return json.loads(self.fetch("prometheus", f"9090/api/v1/{path}"))["data"]
+
+    def find_lines(self, query: str) -> list[dict[str, str]]:
+        """Log lines that are kept, by a query of VictoriaLogs."""
+        said = self.fetch("logs", f"{LOGS_PORT}/select/logsql/query?{httpx.QueryParams({'query': query})}")
+        return [json.loads(line) for line in said.splitlines()]
 
     def query(self, expression: str) -> list[object]:
         data = self.ask(f"query?{httpx.QueryParams({'query': expression})}")
@@ -151,7 +165,10 @@ def watched(
         user.configure(
             distribution={"proxy": {"port": user.port}},
             monitoring={"enabled": True, "webhook": receiver.url},
+            instrumentation={"collector": True},
         )
+        # What is built takes minutes when it never was.
+        ensure_images(Settings(instrumentation=InstrumentationSettings(collector=True)), source)
         code, said = user.run("up")
         try:
             assert code == 0, said
@@ -191,7 +208,7 @@ def test_every_rule_and_every_panel_finds_its_series_under_load(watched: Watched
     targets = watched.ask("targets?state=active")
     assert isinstance(targets, dict)
     jobs = {target["labels"]["job"]: target["health"] for target in targets["activeTargets"]}
-    assert set(jobs) == {"coordinator", "proxy", "postgresql", "node", "prometheus", "alertmanager"}
+    assert set(jobs) == {"coordinator", "proxy", "postgresql", "node", "prometheus", "alertmanager", *COLLECTING}
     assert set(jobs.values()) == {"up"}, jobs
 
 
@@ -199,6 +216,80 @@ def measured(alert: Alert) -> set[str]:
     """What an alert looks at, without the thresholds."""
     parts = re.split(r" (?:and|unless|or) (?:on\(\) )?", alert.expression)
     return {BESIDE_NUMBERS.sub("", re.sub(r"^absent\((.*)\)$", r"\1", part)) for part in parts}
+
+
+def test_one_id_joins_a_claims_lines_its_trace_and_its_exemplar(watched: Watched) -> None:
+    trace, span = secrets.token_hex(16), secrets.token_hex(8)
+    with httpx.Client(base_url=watched.url, headers={"traceparent": f"00-{trace}-{span}-01"}) as client:
+        client.post("/v1/work", json={"type": "traced", "title": "one"}).raise_for_status()
+        (held,) = client.post("/v1/claims", json={"agent": "ada", "type": "traced"}).json()["claims"]
+        assert held["item"]["trace_id"] == trace
+    parts = ("POST /v1/claims coordinator", '"path":"/v1/claims"', "spans: 2, log lines: 2")
+    said = ""
+
+    def joined() -> bool:
+        nonlocal said
+        said = watched.user.run("trace", "dev", "account", trace)[1]
+        return all(part in said for part in parts)
+
+    try:
+        wait_until("a trace is not whole", 60, joined)
+    except AssertionError:
+        raise AssertionError(f"see the collector's log; `make trace` says:\n{said}") from None
+    now = time.time()
+    asked = {"query": "beamops_agent_coordination_latency_seconds_bucket", "start": now - 300, "end": now + 60}
+
+    def is_exemplar() -> bool:
+        found = watched.ask(f"query_exemplars?{httpx.QueryParams(asked)}")
+        assert isinstance(found, list)
+        return trace in {one["labels"]["trace_id"] for series in found for one in series["exemplars"]}
+
+    wait_until("the claim's latency has no exemplar of its trace", 60, is_exemplar)
+
+
+def test_every_service_is_in_the_logs_and_a_metric_by_otlp_in_prometheus(watched: Watched) -> None:
+    services = {"coordinator", "database", "proxy", "prometheus", "alertmanager", "logs", "traces", "postgres-exporter"}
+
+    def heard() -> bool:
+        counted = watched.find_lines("* | stats by (service) count() lines")
+        return {f"{watched.name}-dev-{service}" for service in services} <= {line["service"] for line in counted}
+
+    wait_until("a service is in no log; see the collector's own", 60, heard)
+    moment = str(time.time_ns())
+    point = {"asInt": "7", "timeUnixNano": moment}
+    metric = {"name": "measured_by_an_agent", "gauge": {"dataPoints": [point]}}
+    told = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}
+    address = f"http://{watched.name}-dev-collector:{COLLECTOR_PORT}/v1/metrics"
+    send = (
+        "import sys, urllib.request as ask; "
+        "print(ask.urlopen(ask.Request(sys.argv[1], sys.argv[2].encode(), {'content-type': 'application/json'})).status)"
+    )
+    code, said = watched.container("coordinator").exec_run(["python3", "-c", send, address, json.dumps(told)])
+    assert code == 0, said
+    wait_until("Prometheus has not what came by OTLP", 30, lambda: watched.query("measured_by_an_agent"))
+
+
+def test_a_collector_that_is_stuck_or_gone_slows_no_coordinator_and_its_lines_come_later(watched: Watched) -> None:
+    collector = watched.container("collector")
+    with Load(watched.url, per_second=40) as before:
+        wait_until("too few requests", 30, lambda: before.sent > 300)
+    collector.pause()
+    try:
+        title = secrets.token_hex(8)
+        httpx.get(f"{watched.url}/v1/work/{title}")
+        with Load(watched.url, per_second=40) as stuck:
+            wait_until("too few requests", 30, lambda: stuck.sent > 300)
+    finally:
+        collector.unpause()
+    wait_until("a line that came meanwhile is lost", 60, lambda: watched.find_lines(title))
+    collector.kill()
+    with Load(watched.url, per_second=40) as gone:
+        wait_until("too few requests", 30, lambda: gone.sent > 300)
+    for load in (before, stuck, gone):
+        print(load.report())
+    assert not stuck.failures and not gone.failures
+    # A log line that waited for its collector would wait for seconds.
+    assert max(stuck.slowest_ms, gone.slowest_ms) < 3 * before.slowest_ms + 500
 
 
 def test_coordinators_that_are_gone_are_told_and_so_is_their_return(watched: Watched) -> None:

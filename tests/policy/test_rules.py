@@ -230,7 +230,11 @@ RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
             container(image=UNKNOWN),
         ],
     ),
-    "logs-bounded": (SERVICE, [{}], [{"taskSpec": {"logDriver": {"options": {"max-size": "10m"}}}}]),
+    "logs-bounded": (
+        SERVICE,
+        [{}, {"taskSpec": {"logDriver": {"name": "fluentd", "options": {"fluentd-async": "true"}}}}],
+        [{"taskSpec": {"logDriver": {"options": {bound: "10m"}}}} for bound in ("max-size", "cache-max-size")],
+    ),
     "no-secret-in-environment": (
         SERVICE,
         [

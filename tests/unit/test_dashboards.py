@@ -49,14 +49,15 @@ def test_subjects_and_panels_have_names_of_their_own() -> None:
     twice = Counter((dashboard.name, panel.title) for dashboard, panel in ALL).most_common(1)[0]
     assert twice[1] == 1, twice
     assert {dashboard.name for dashboard in DASHBOARDS} == {
-        "overview", "coordination", "agents", "flow", "api", "postgresql", "nodes", "proxy", "capacity", "service-level"
+        "overview", "coordination", "agents", "flow", "api", "postgresql", "nodes", "proxy", "capacity", "service-level",
+        "telemetry",
     }  # fmt: skip
 
 
 def test_every_metric_that_an_alert_looks_at_has_a_picture() -> None:
     # What watches the watchers is in `make alerts`.
     of_their_own = {"alertmanager_notifications_failed_total", "prometheus_rule_evaluation_failures_total"}
-    for alert in list_alerts(Expected(2, 2**28)):
+    for alert in list_alerts(Expected(2, 2**28, collected=True)):
         names = set(
             re.findall(
                 r"\b((?:beamops|coordinator|pg|haproxy|node|process|prometheus)_[a-z0-9_A-Z]+)", alert.expression

@@ -9,26 +9,35 @@ from components.plan import MIB, PlanArgs, check_budget, memory_needed
 from components.settings import (
     CoordinatorSettings,
     DistributionSettings,
+    InstrumentationSettings,
     MonitoringSettings,
-    PlanSettings,
+    Settings,
     SettingsError,
 )
 
 ENGINE = Engine("unix:///x", "20.10", "x86_64", 8192 * MIB, "inactive", manager=False, free_disk_bytes=10_000 * MIB)
-ARGS = PlanArgs(PlanSettings(), DistributionSettings(), MonitoringSettings(), ENGINE)
-OFF, ON = MonitoringSettings(), MonitoringSettings(enabled=True, memory_mib=300)
+ARGS = PlanArgs(Settings(), ENGINE)
+WATCHED = Settings(monitoring=MonitoringSettings(enabled=True, memory_mib=300))
+
+
+def serving(replicas: int) -> Settings:
+    coordinator = CoordinatorSettings(replicas=replicas, memory_mib=300)
+    return Settings(distribution=DistributionSettings(coordinator=coordinator))
 
 
 def test_an_update_needs_room_for_one_replica_more() -> None:
-    one = DistributionSettings(coordinator=CoordinatorSettings(replicas=1, memory_mib=300))
-    two = DistributionSettings(coordinator=CoordinatorSettings(replicas=2, memory_mib=300))
-    assert memory_needed(two, OFF) - memory_needed(one, OFF) == 300
-    assert memory_needed(one, OFF) == 2 * 300 + one.database.memory_mib + one.proxy.memory_mib
+    one = serving(1)
+    assert memory_needed(serving(2)) - memory_needed(one) == 300
+    assert memory_needed(one) == 2 * 300 + one.distribution.database.memory_mib + one.distribution.proxy.memory_mib
 
 
 def test_who_watches_needs_memory_too() -> None:
-    services = DistributionSettings()
-    assert memory_needed(services, ON) - memory_needed(services, OFF) > 300
+    assert memory_needed(WATCHED) - memory_needed(Settings()) > 300
+
+
+def test_who_collects_needs_memory_too() -> None:
+    collected = WATCHED.model_copy(update={"instrumentation": InstrumentationSettings(collector=True)})
+    assert memory_needed(collected) - memory_needed(WATCHED) == 128 + 192 + 256
 
 
 def test_a_plan_that_fits_has_no_fault() -> None:

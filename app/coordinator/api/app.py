@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from litestar import Litestar, Response, Router, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
@@ -17,7 +17,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 
 import coordinator
 from coordinator import __version__, telemetry, webhooks
@@ -96,9 +97,10 @@ def add_headers(app: ASGIApp, lifecycle: Lifecycle) -> ASGIApp:
 
 
 @get(METRICS_PATH, include_in_schema=False, sync_to_thread=True)
-def tell_metrics() -> Response[bytes]:
-    """All metrics of this process, as Prometheus reads them."""
-    return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+def tell_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """All metrics of this process, in the form that who asks can read: the newer one alone has exemplars."""
+    encode, kind = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(REGISTRY), headers={"content-type": kind})
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:

@@ -19,8 +19,11 @@ from components.observability.dashboards.panel import Dashboard, Panel
 from components.observability.dashboards.postgresql import POSTGRESQL
 from components.observability.dashboards.proxy import PROXY
 from components.observability.dashboards.service_level import SERVICE_LEVEL
+from components.observability.dashboards.telemetry import TELEMETRY
 
-DASHBOARDS: Final = (OVERVIEW, COORDINATION, AGENTS, FLOW, API, SERVICE_LEVEL, PROXY, POSTGRESQL, NODES, CAPACITY)
+DASHBOARDS: Final = (
+    OVERVIEW, COORDINATION, AGENTS, FLOW, API, SERVICE_LEVEL, PROXY, POSTGRESQL, NODES, TELEMETRY, CAPACITY
+)  # fmt: skip
 _SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${source}")
 """Whichever Prometheus is chosen on the page."""
 _WIDTH: Final = 24
