@@ -52,10 +52,11 @@ class Tools:
     containers: dict[str, Container]
 
     def run(self, image: Image, *command: str) -> str:
-        code, said = self.containers[image.name].exec_run(list(command), workdir="/rules")
-        assert isinstance(said, bytes)
-        assert code == 0, said.decode()
-        return said.decode()
+        done = self.containers[image.name].exec_run(list(command), workdir="/rules", demux=True)
+        assert isinstance(done.output, tuple)
+        said, complaint = ((part or b"").decode() for part in done.output)
+        assert done.exit_code == 0, said + complaint
+        return said
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ class Watched:
 
     def container(self, part: str) -> Container:
         found = find_container(self.engine, f"{self.name}-dev-{part}")
-        assert found is not None, f"no container of {part} runs"
+        assert isinstance(found, Container), f"no container of {part} runs"
         return found
 
     def fetch(self, part: str, address: str) -> bytes:
@@ -237,7 +238,8 @@ def test_one_id_joins_a_claims_lines_its_trace_and_its_exemplar(watched: Watched
     except AssertionError:
         raise AssertionError(f"see the collector's log; `make trace` says:\n{said}") from None
     now = time.time()
-    asked = {"query": "beamops_agent_coordination_latency_seconds_bucket", "start": now - 300, "end": now + 60}
+    series = "beamops_agent_coordination_latency_seconds_bucket"
+    asked: dict[str, str | float] = {"query": series, "start": now - 300, "end": now + 60}
 
     def is_exemplar() -> bool:
         found = watched.ask(f"query_exemplars?{httpx.QueryParams(asked)}")
@@ -260,11 +262,8 @@ def test_every_service_is_in_the_logs_and_a_metric_by_otlp_in_prometheus(watched
     metric = {"name": "measured_by_an_agent", "gauge": {"dataPoints": [point]}}
     told = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}
     address = f"http://{watched.name}-dev-collector:{COLLECTOR_PORT}/v1/metrics"
-    send = (
-        "import sys, urllib.request as ask; "
-        "print(ask.urlopen(ask.Request(sys.argv[1], sys.argv[2].encode(), {'content-type': 'application/json'})).status)"
-    )
-    code, said = watched.container("coordinator").exec_run(["python3", "-c", send, address, json.dumps(told)])
+    send = "import sys, httpx; httpx.post(sys.argv[1], json=eval(sys.argv[2])).raise_for_status()"
+    code, said = watched.container("coordinator").exec_run(["python3", "-c", send, address, repr(told)])
     assert code == 0, said
     wait_until("Prometheus has not what came by OTLP", 30, lambda: watched.query("measured_by_an_agent"))
 

@@ -20,6 +20,7 @@ ENGINE = Engine(
 SERVICES = ("database", "coordinator", "proxy")
 SCALING = ("autoscaler", "engine-proxy")
 WATCHING = ("prometheus", "alertmanager", "node-exporter", "postgres-exporter")
+COLLECTING = ("collector", "logs", "traces")
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -48,6 +49,7 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     recorder = Recorder()
     config = {
         "beamops:monitoring": '{"enabled": true, "webhook": "https://example.com/told"}',
+        "beamops:instrumentation": '{"collector": true, "retention_days": 3}',
         "beamops:distribution": '{"coordinator": {"autoscale": {"maximum": 6}}}',
     }
     with run_program(recorder, "dev", config):
@@ -97,14 +99,38 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
     assert joined("database") == {"data-id"}
     assert joined("coordinator") == {"app-id", "data-id", "observability-id"}
     assert joined("proxy") == {"edge-id", "app-id", "observability-id"}
-    assert joined("prometheus") == joined("node-exporter") == {"observability-id"}
+    for watching in ("prometheus", "node-exporter", *COLLECTING):
+        assert joined(watching) == {"observability-id"}
     assert joined("postgres-exporter") == {"data-id", "observability-id"}
     assert joined("engine-proxy") == {"engine-id"}, "whoever reaches it moves replicas"
     assert joined("autoscaler") == {"engine-id", "observability-id"}
     assert joined("alertmanager") == {"edge-id", "observability-id"}, "whom it tells is beyond the swarm"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *WATCHING, *SCALING])
+def test_log_lines_go_by_a_socket_that_nothing_but_the_engine_and_the_collector_reach(
+    stack: list[pulumi.runtime.MockResourceArgs],
+) -> None:
+    for name in (*SERVICES, *WATCHING, *SCALING, "logs", "traces"):
+        driver = service(stack, name)["taskSpec"]["logDriver"]
+        assert driver["name"] == "fluentd" and driver["options"]["fluentd-async"] == "true", "nobody waits for it"
+        address = f"unix://{ENGINE.folder}/volumes/beamops-dev-sockets/_data/logs.sock"
+        assert driver["options"]["fluentd-address"] == address
+    own = service(stack, "collector")["taskSpec"]
+    assert own["logDriver"]["name"] == "json-file", "its own lines do not go by way of itself"
+    (mount,) = own["containerSpec"]["mounts"]
+    assert mount["source"] == "beamops-dev-sockets"
+    volume = of_type(stack, "Volume")["sockets"]
+    assert mount["volumeOptions"]["driverOptions"] == volume["driverOpts"]
+    assert volume["driverOpts"]["type"] == "tmpfs" and "mode=0700" in volume["driverOpts"]["o"]
+
+
+def test_what_is_collected_is_kept_for_as_long_as_is_set(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    assert "-retentionPeriod=3d" in container(stack, "logs")["args"]
+    assert container(stack, "traces")["env"]["BADGER_SPAN_STORE_TTL"] == "72h"
+    assert container(stack, "coordinator")["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://beamops-dev-collector:4318"
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *WATCHING, *SCALING, *COLLECTING])
 def test_every_service_is_hardened(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> None:
     spec = container(stack, name)
     assert spec["readOnly"] is True
@@ -114,7 +140,8 @@ def test_every_service_is_hardened(stack: list[pulumi.runtime.MockResourceArgs],
     task = service(stack, name)["taskSpec"]
     assert task["resources"]["limits"]["memoryBytes"] == task["resources"]["reservation"]["memoryBytes"] > 0
     assert task["resources"]["limits"]["nanoCpus"] > 0
-    assert task["logDriver"]["options"] == {"max-size": "10m", "max-file": "3"}
+    bounds = {key.removeprefix("cache-"): value for key, value in task["logDriver"]["options"].items() if "max-" in key}
+    assert bounds == {"max-size": "10m", "max-file": "3"}
     assert service(stack, name)["updateConfig"]["failureAction"] == "rollback"
     assert service(stack, name)["endpointSpec"]["mode"] == "dnsrr"
 

@@ -49,8 +49,8 @@ def test_subjects_and_panels_have_names_of_their_own() -> None:
     twice = Counter((dashboard.name, panel.title) for dashboard, panel in ALL).most_common(1)[0]
     assert twice[1] == 1, twice
     assert {dashboard.name for dashboard in DASHBOARDS} == {
-        "overview", "coordination", "agents", "flow", "api", "postgresql", "nodes", "proxy", "capacity", "service-level",
-        "telemetry",
+        "overview", "coordination", "agents", "flow", "api", "postgresql", "nodes", "proxy", "capacity",
+        "service-level", "telemetry",
     }  # fmt: skip
 
 

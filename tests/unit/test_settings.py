@@ -86,7 +86,8 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             {"plans": {}},
             (
                 "Pulumi.dev.yaml: beamops:plans: unknown key; "
-                "allowed here: autoscaling, containers, development, distribution, monitoring, network, pipeline, "
+                "allowed here: autoscaling, containers, development, distribution, instrumentation, monitoring, "
+                "network, pipeline, "
                 "plan, policies, production, secrets"
             ),
         ),
