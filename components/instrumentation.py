@@ -33,8 +33,8 @@ _DATABASE_PORT: Final = 9187
 EXPORTER_MEMORY_MIB: Final = 48
 COLLECTOR_MEMORY_MIB: Final = 128
 _WAITING_LINES: Final = 65_536
-"""Of a container, for a collector that is away: five minutes of 200 requests a second. The engine's default is a million,
-and it notes down each line that has no place any more."""
+"""Of a container, for a collector that is away: five minutes of 200 requests a second. The engine's default is a
+million, and it notes down each line that has no place any more."""
 
 
 def collect_logs(names: Names, engine_folder: str) -> LogDriver:
