@@ -14,7 +14,8 @@ import pulumi_docker as docker
 import pulumi_random as random
 
 from components.autoscaling import Autoscaling, AutoscalingArgs
-from components.containers import Containers, ContainersArgs
+from components.colours import RELEASED_VARIABLE, keep_versions, plan_versions, read_released
+from components.containers import Containers, ContainersArgs, coordinator_reference
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
 from components.instrumentation import Instrumentation, InstrumentationArgs, collect_logs, collector_endpoint
@@ -80,6 +81,9 @@ network = Network(
     on_swarm,
 )
 log_driver = collect_logs(names, engine.folder) if collector else IN_FILES
+released = read_released(os.environ.get(RELEASED_VARIABLE))
+coordinator_version = coordinator_reference(settings.containers.source)
+colours = plan_versions(settings.distribution.coordinator, coordinator_version, released)
 password = None if cloud is None else cloud.database_password
 secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password), on_swarm)
 distribution = Distribution(
@@ -95,6 +99,7 @@ distribution = Distribution(
         database,
         log_driver,
         collector_endpoint(names) if collector else None,
+        keep_versions(settings.distribution.coordinator, coordinator_version, released),
         beneath,
     ),
     on_swarm,
@@ -103,7 +108,9 @@ distribution = Distribution(
 if settings.monitoring.enabled:
     watching = {**containers.monitoring, **containers.telemetry}
     instrumentation = Instrumentation(
-        names, InstrumentationArgs(watching, network, secrets, log_driver, collector, beneath), on_swarm
+        names,
+        InstrumentationArgs(watching, network, secrets, log_driver, collector, distribution.coordinators, beneath),
+        on_swarm,
     )
     targets = [*instrumentation.targets]
     if autoscale.maximum is not None:
@@ -121,7 +128,7 @@ if settings.monitoring.enabled:
             network,
             targets,
             Expected(
-                coordinator.replicas,
+                coordinator.replicas * len(distribution.coordinators),
                 coordinator.memory_mib * MIB,
                 scaled=autoscale.maximum is not None,
                 collected=collector,
@@ -134,6 +141,8 @@ if settings.monitoring.enabled:
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)
 pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})
+if colours:
+    pulumi.export("colours", colours)
 pulumi.export("memory_mib", plan.memory_mib)
 shown = {"coordinator": images.coordinator, "postgresql": containers.postgresql, "proxy": images.proxy}
 pulumi.export("images", {name: image for name, image in shown.items() if image is not None})

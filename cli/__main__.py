@@ -18,6 +18,7 @@ from cli.alerts import show_alerts
 from cli.backups import back_up, restore
 from cli.comment import render_markdown
 from cli.console import StopError, console, fail, redirected
+from cli.coordinators import run_coordinator
 from cli.doctor import Account, report
 from cli.emulator import ensure_emulator, find_emulator, stop_emulator
 from cli.engine import ensure_engine, stop_engine
@@ -273,6 +274,10 @@ def restore_backup(file: Path, stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) ->
     """Make a stack's store what a backup holds."""
     with _connect_database(stack, aws) as (client, host, names):
         restore(client, host, names, file)
+        coordinator = load_settings(stack, emulated=aws == Aws.EMULATED).distribution.coordinator
+        if coordinator.release == "blue-green":
+            # The backup's colour may be another one than today's.
+            run_coordinator(client, names, "switch", [*contract.SWITCH, coordinator.active])
 
 
 @app.command()

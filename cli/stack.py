@@ -19,6 +19,7 @@ from cli.places import data_folder, made, stack_file
 from cli.state import PROJECT, has_stale_locks, mend_state, passphrase_file
 from cli.toolchain import Toolchain
 from components.aws.session import end_session, ensure_key, is_session, session_host
+from components.colours import RELEASED_VARIABLE
 from components.containers import ROOT
 from components.engine import connect, engine_host
 from components.naming import STACK_LABEL, Names
@@ -114,6 +115,8 @@ class Stack:
         mend_state(self._environment["PULUMI_BACKEND_URL"])
         self._may_be_pending = True
         self._config = self._select()
+        if settings.distribution.coordinator.release == "blue-green":
+            self._environment[RELEASED_VARIABLE] = json.dumps(self.outputs().get("colours", {}))
 
     def up(self, plan: Path | None = None) -> None:
         """Deploy: what the settings say now, or a plan that was reviewed, and nothing else.

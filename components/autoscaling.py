@@ -67,7 +67,7 @@ class Autoscaling(Chapter):
             # Two would each move the replicas.
             order="stop-first",
         )
-        self.target = Target("autoscaler", names.of("autoscaler"), contract.PORT, contract.METRICS_PATH)
+        self.target = Target("autoscaler", [names.of("autoscaler")], contract.PORT, contract.METRICS_PATH)
         self.register_outputs({})
 
     def _make(self, part: str, **values: Any) -> None:

@@ -1,5 +1,6 @@
 """Chapter 9, Distribution: PostgreSQL where it is ours to run, the coordinator's replicas, the proxy before them."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from coordinator import contract
 
 from components import catalogue
 from components.chapter import Chapter
+from components.colours import PARTS, coordinator_services
 from components.containers import ROOT
 from components.naming import Names, digest_files, list_sources
 from components.network import Network
@@ -64,6 +66,8 @@ class DistributionArgs:
     log_driver: LogDriver
     traces: str | None
     """Where spans go, where there is a collector."""
+    keeps: Collection[str]
+    """Colours whose version stays; see components/colours.py."""
     swarm: pulumi.Resource
     """Before any service: what the swarm stands on."""
 
@@ -86,7 +90,17 @@ class Distribution(Chapter):
         self.database = None if isinstance(args.database, ServerDatabase) else self._make_database(args.database)
         self._authorities = self._make_authorities()
         migration = self._make_migration()
-        self.coordinator = self._make_coordinator(migration)
+        coordinator = args.settings.coordinator
+        self.coordinators = coordinator_services(names, coordinator)
+        if coordinator.release == "rolling":
+            self._make_coordinator("coordinator", migration, {})
+        else:
+            sides = [
+                self._make_coordinator(part, migration, {contract.COLOUR: colour}, kept=colour in args.keeps)
+                for colour, part in PARTS.items()
+            ]
+            active: str = coordinator.active
+            self._make_job("switch", [*contract.SWITCH, active], {"active": active}, sides)
         self.proxy = self._make_proxy()
         self.url = f"http://127.0.0.1:{args.settings.proxy.port}"
         self.register_outputs({"url": self.url})
@@ -132,12 +146,25 @@ class Distribution(Chapter):
     def _make_migration(self) -> Job:
         args = self._args
         migrations = digest_files(contract.MIGRATIONS, list_sources(contract.MIGRATIONS))
+        command = [*contract.MIGRATE, *([contract.EXAMPLE_WORK] if args.example_work else [])]
+        database: pulumi.Input[str] = self.database.id if self.database else "server"
+        triggers = {"migrations": migrations, "database": database}
+        return self._make_job("migration", command, triggers, [self.database or args.swarm])
+
+    def _make_job(
+        self,
+        part: str,
+        command: list[str],
+        triggers: Mapping[str, pulumi.Input[str]],
+        depends_on: Sequence[pulumi.Resource],
+    ) -> Job:
+        args = self._args
         return Job(
-            "migration",
+            part,
             host=args.host,
-            service=self.names.of("migration"),
+            service=self.names.of(part),
             image=args.images.coordinator,
-            command=[*contract.MIGRATE, *([contract.EXAMPLE_WORK] if args.example_work else [])],
+            command=command,
             user=catalogue.PYTHON.user,
             env=self._coordinator_env(),
             networks=[args.network.data.id],
@@ -147,16 +174,19 @@ class Distribution(Chapter):
             configs=[[file.id, file.name, file.path] for file in self._authorities],
             memory_bytes=args.settings.coordinator.memory_mib * MIB,
             labels=self.labels,
-            triggers={"migrations": migrations, "database": self.database.id if self.database else "server"},
-            opts=self.options(depends_on=[self.database or args.swarm]),
+            triggers=dict(triggers),
+            opts=self.options(depends_on=depends_on),
         )
 
-    def _make_coordinator(self, migration: Job) -> docker.Service:
+    def _make_coordinator(
+        self, part: str, migration: Job, env: Mapping[str, str], *, kept: bool = False
+    ) -> docker.Service:
         args, settings = self._args, self._args.settings.coordinator
         return make_service(
             self,
-            "coordinator",
+            part,
             depends_on=[migration],
+            keep_image=kept,
             image=args.images.coordinator,
             user=catalogue.PYTHON.user,
             command=contract.SERVE,
@@ -171,7 +201,8 @@ class Distribution(Chapter):
             | {
                 contract.HOST: "0.0.0.0",  # noqa: S104 - the networks decide who reaches it
                 **({contract.AUTHENTICATE: "true"} if args.authenticate else {contract.TRUST_NETWORK: "true"}),
-                contract.REPLICAS: str(settings.replicas),
+                contract.REPLICAS: str(settings.replicas * len(self.coordinators)),
+                **env,
                 contract.DRAIN_SECONDS: str(settings.drain_seconds),
                 **({contract.TRACES_ENDPOINT: args.traces} if args.traces else {}),
             },
@@ -186,7 +217,7 @@ class Distribution(Chapter):
         rendered = render_proxy(
             ProxyConfig(
                 settings.port,
-                self.names.of("coordinator"),
+                self.coordinators,
                 contract.PORT,
                 contract.READY_PATH,
                 contract.METRICS_PATH,

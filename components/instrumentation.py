@@ -1,6 +1,6 @@
 """Chapter 11, Instrumentation: who tells metrics of what cannot do it itself, who collects log lines and traces."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,6 +72,8 @@ class InstrumentationArgs:
     secrets: Secrets
     log_driver: LogDriver
     collector: bool
+    coordinators: Sequence[str]
+    """Their services."""
     swarm: pulumi.Resource
     """Before any configuration."""
 
@@ -123,19 +125,19 @@ class Instrumentation(Chapter):
             secrets=[password],
         )
         self.targets: tuple[Target, ...] = (
-            Target("coordinator", names.of("coordinator"), contract.PORT, contract.METRICS_PATH),
-            Target("proxy", names.of("proxy"), EXPORTER_PORT),
-            Target("postgresql", names.of("postgres-exporter"), _DATABASE_PORT),
-            Target("node", names.of("node-exporter"), _NODE_PORT),
-            Target("prometheus", names.of("prometheus"), PROMETHEUS_PORT),
-            Target("alertmanager", names.of("alertmanager"), ALERTMANAGER_PORT),
+            Target("coordinator", args.coordinators, contract.PORT, contract.METRICS_PATH),
+            Target("proxy", [names.of("proxy")], EXPORTER_PORT),
+            Target("postgresql", [names.of("postgres-exporter")], _DATABASE_PORT),
+            Target("node", [names.of("node-exporter")], _NODE_PORT),
+            Target("prometheus", [names.of("prometheus")], PROMETHEUS_PORT),
+            Target("alertmanager", [names.of("alertmanager")], ALERTMANAGER_PORT),
         )
         if args.collector:
             self._make_collector(observability)
             self.targets += (
-                Target("collector", names.of("collector"), COLLECTOR_METRICS_PORT),
-                Target("logs", names.of("logs"), LOGS_PORT),
-                Target("traces", names.of("traces"), TRACES_ADMIN_PORT),
+                Target("collector", [names.of("collector")], COLLECTOR_METRICS_PORT),
+                Target("logs", [names.of("logs")], LOGS_PORT),
+                Target("traces", [names.of("traces")], TRACES_ADMIN_PORT),
             )
         self.register_outputs({"targets": [target.job for target in self.targets]})
 

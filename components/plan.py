@@ -6,6 +6,7 @@ import pulumi
 
 from components.autoscaling import AUTOSCALING_MEMORY_MIB
 from components.chapter import Chapter
+from components.colours import PARTS
 from components.engine import Engine
 from components.instrumentation import COLLECTOR_MEMORY_MIB, EXPORTER_MEMORY_MIB
 from components.monitoring import ALERTMANAGER_MEMORY_MIB, LOGS_MEMORY_MIB, TRACES_MEMORY_MIB
@@ -40,8 +41,9 @@ def memory_needed(settings: Settings) -> int:
     coordinator = distribution.coordinator
     watching = monitoring.memory_mib + ALERTMANAGER_MEMORY_MIB + 2 * EXPORTER_MEMORY_MIB
     collecting = COLLECTOR_MEMORY_MIB + LOGS_MEMORY_MIB + TRACES_MEMORY_MIB
+    versions = len(PARTS) if coordinator.release == "blue-green" else 1
     return (
-        ((coordinator.autoscale.maximum or coordinator.replicas) + 1) * coordinator.memory_mib
+        ((coordinator.autoscale.maximum or versions * coordinator.replicas) + 1) * coordinator.memory_mib
         + distribution.database.memory_mib
         + distribution.proxy.memory_mib
         + (watching if monitoring.enabled else 0)

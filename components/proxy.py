@@ -1,5 +1,6 @@
 """The proxy's configuration, rendered: HAProxy finds replicas by DNS and checks each one itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Final
@@ -17,7 +18,8 @@ class ProxyConfig:
     """Where requests come in, and where they go."""
 
     port: int
-    service: str
+    services: Sequence[str]
+    """Each a version; the one that stands by says that it is not ready."""
     service_port: int
     ready_path: str
     metrics_path: str
@@ -37,11 +39,12 @@ def render_proxy(config: ProxyConfig) -> str:
         grace=_GRACE if config.balanced else "",
         leave=_LEAVE.format(config.ready_path) if config.balanced else "",
         port=config.port,
-        service=config.service,
-        service_port=config.service_port,
+        servers="\n".join(
+            f"    server-template {prefix} {SLOTS} tasks.{service}:{config.service_port}"
+            for prefix, service in zip(("replica", "beside"), config.services, strict=False)
+        ),
         ready_path=config.ready_path,
         metrics_path=config.metrics_path,
-        slots=SLOTS,
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
     )
@@ -101,14 +104,14 @@ backend once
     retry-on conn-failure
     option httpchk GET $ready_path
     default-server check inter 500ms fall 1 rise 1 tcp-ut 6s resolvers docker init-addr none
-    server-template replica $slots tasks.$service:$service_port
+$servers
 
 backend repeatable
     balance leastconn
     retry-on conn-failure empty-response response-timeout
     option httpchk GET $ready_path
     default-server check inter 500ms fall 1 rise 1 tcp-ut 6s resolvers docker init-addr none
-    server-template replica $slots tasks.$service:$service_port
+$servers
 
 frontend health
     bind 127.0.0.1:$health_port

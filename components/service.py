@@ -139,14 +139,24 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
 
 
 def make_service(
-    chapter: Chapter, part: str, *, depends_on: list[pulumi.Resource] | None = None, **values: Any
+    chapter: Chapter,
+    part: str,
+    *,
+    depends_on: list[pulumi.Resource] | None = None,
+    keep_image: bool = False,
+    **values: Any,
 ) -> docker.Service:
-    """A chapter's service; `values` are what a `ServiceSpec` has beside its name and labels."""
+    """A chapter's service; `values` are what a `ServiceSpec` has beside its name and labels.
+
+    With `keep_image` one that is there goes on with the image that it has.
+    """
     spec = ServiceSpec(name=chapter.names.of(part), labels=chapter.labels, **values)
     # The engine notes which platforms a registry's image is for: that is no change of ours.
     unasked = ["taskSpec.placement.platforms"]
     if spec.replicas_most is not None:
         unasked.append("mode.replicated.replicas")
+    if keep_image:
+        unasked.append("taskSpec.containerSpec.image")
     return docker.Service(part, service_args(spec), chapter.options(depends_on=depends_on, ignore_changes=unasked))
 
 

@@ -145,6 +145,14 @@ class CoordinatorSettings(Model):
     drain_seconds: int = Field(
         3, ge=1, le=60, description="How long an ending coordinator serves on while the proxy looks elsewhere."
     )
+    release: Literal["rolling", "blue-green"] = Field(
+        "rolling",
+        description="How a new version comes: in the place of the old one, replica by replica, or beside it, as the "
+        "colour that stands by until it is made the active one.",
+    )
+    active: Literal["blue", "green"] = Field(
+        "blue", description="With blue-green: the colour that serves. Another one here, and `make up`, is the switch."
+    )
     autoscale: AutoscaleSettings = Field(
         default_factory=AutoscaleSettings, description="Replicas that follow the load; `replicas` are then the fewest."
     )
@@ -265,7 +273,7 @@ def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = Fal
         faults += [_describe(file, fault) for fault in error.errors()]
     else:
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_environment(stack, settings)]
-        faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_autoscale(settings)]
+        faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_coordinator(settings)]
         on_machines = stack != Environment.DEV and not emulated
         faults += [f"{file}: {NAMESPACE}:{fault}" for fault in _check_monitoring(settings, on_machines=on_machines)]
     if faults:
@@ -273,12 +281,16 @@ def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = Fal
     return settings
 
 
-def _check_autoscale(settings: Settings) -> list[str]:
-    coordinator = settings.distribution.coordinator
-    maximum = coordinator.autoscale.maximum
+def _check_coordinator(settings: Settings) -> list[str]:
+    coordinator, faults = settings.distribution.coordinator, []
+    maximum, path = coordinator.autoscale.maximum, "distribution.coordinator"
+    if coordinator.release == "rolling" and coordinator.active != "blue":
+        faults.append(f"{path}.active: given {coordinator.active}, and there are no colours: set release: blue-green")
     if maximum is None:
-        return []
-    path, faults = f"distribution.coordinator.autoscale.maximum: given {maximum}", []
+        return faults
+    path = f"{path}.autoscale.maximum: given {maximum}"
+    if coordinator.release == "blue-green":
+        faults.append(f"{path}, and with release: blue-green the number is fixed; leave one of them out")
     if maximum <= coordinator.replicas:
         faults.append(f"{path}, should be more than the {coordinator.replicas} replicas that there always are")
     if not settings.monitoring.enabled:

@@ -24,6 +24,8 @@ The id is 32 hexadecimal digits, the digest SHA-256 of the secret; the token is 
 REVOKE: Final = ("coordinator", "admin", "revoke-token")
 """Ends the token of the id that follows."""
 TOKEN_PREFIX: Final = "cbt_"  # noqa: S105 - what tokens begin with
+SWITCH: Final = ("coordinator", "admin", "switch")
+"""Lets the `COLOUR` that follows serve, and the other stand by; within seconds, in which both serve."""
 AUTOSCALE: Final = ("coordinator", "autoscale")
 """Moves the replicas of a service; `--service`, `--prometheus`, `--engine` (an `ENGINE_PROXY`), `--ready-per-replica`
 and `--p95-ms` follow."""
@@ -41,6 +43,8 @@ DATABASE_URL: Final = "COORDINATOR_DATABASE_URL"
 DATABASE_PASSWORD_FILE: Final = "COORDINATOR_DATABASE_PASSWORD_FILE"  # noqa: S105 - the name of a setting
 HOST: Final = "COORDINATOR_HOST"
 DRAIN_SECONDS: Final = "COORDINATOR_DRAIN_SECONDS"
+COLOUR: Final = "COORDINATOR_COLOUR"
+"""`blue` or `green`, where two versions run on one store."""
 REPLICAS: Final = "COORDINATOR_REPLICAS"
 TRUST_NETWORK: Final = "COORDINATOR_TRUST_NETWORK"
 AUTHENTICATE: Final = "COORDINATOR_AUTHENTICATE"

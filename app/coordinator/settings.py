@@ -1,7 +1,7 @@
 """Settings of a running coordinator, read from its environment."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, model_validator
@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         "200/second",
         pattern=r"^[1-9][0-9]{0,6}/(second|minute|hour)$",
         description="Requests that one replica takes from one token; more are refused with 429.",
+    )
+    colour: Literal["blue", "green"] | None = Field(
+        None, description="Of this version, where another one runs beside it: it serves when the store says so."
     )
     replicas: int = Field(1, ge=1, le=1000, description="Replicas that there should be, for the health score.")
     webhook_key_file: Path | None = Field(None, description="File with the key that webhooks' secrets are made from.")

@@ -18,10 +18,10 @@ _NOBODY: Final = "nobody"
 
 @dataclass(frozen=True)
 class Target:
-    """A service that tells metrics on every replica of it."""
+    """Services that tell the same metrics, on every replica of them."""
 
     job: str
-    service: str
+    services: Sequence[str]
     port: int
     path: str = "/metrics"
 
@@ -39,7 +39,7 @@ def render_prometheus(names: Names, targets: Sequence[Target]) -> str:
             "rule_files": [RULES_FILE],
             "alerting": {
                 "alertmanagers": [
-                    {"dns_sd_configs": [_find(Target("alertmanager", names.of("alertmanager"), ALERTMANAGER_PORT))]}
+                    {"dns_sd_configs": [_find(Target("alertmanager", [names.of("alertmanager")], ALERTMANAGER_PORT))]}
                 ]
             },
             "scrape_configs": [
@@ -104,7 +104,7 @@ CAUSES: Final = {
 
 def _find(target: Target) -> dict[str, Any]:
     return {
-        "names": [f"tasks.{target.service}"],
+        "names": [f"tasks.{service}" for service in target.services],
         "type": "A",
         "port": target.port,
         "refresh_interval": f"{_INTERVAL_SECONDS // 2}s",

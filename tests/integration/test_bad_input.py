@@ -46,7 +46,7 @@ def test_an_unknown_key_and_a_wrong_type_are_a_line_each(user: User) -> None:
     assert user.refused("up").splitlines() == [
         (
             "beamops: Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
-            "allowed here: autoscale, cpus, drain_seconds, memory_mib, replicas"
+            "allowed here: active, autoscale, cpus, drain_seconds, memory_mib, release, replicas"
         ),
         'beamops: Pulumi.dev.yaml: beamops:distribution.proxy.port: given "http", should be a valid integer',
     ]

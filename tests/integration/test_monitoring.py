@@ -83,7 +83,7 @@ def test_an_alert_fires_does_not_blink_and_ends(tools: Tools, alert: Alert) -> N
 
 
 def test_prometheus_accepts_its_configuration(tools: Tools) -> None:
-    rendered = render_prometheus(Names("beamops", "dev"), [Target("coordinator", "beamops-dev-coordinator", 4000)])
+    rendered = render_prometheus(Names("beamops", "dev"), [Target("coordinator", ["beamops-dev-coordinator"], 4000)])
     (tools.folder / "prometheus.yml").write_text(rendered.replace("/etc/beamops/", "/rules/"))
     (tools.folder / "rules.yml").write_text(render_rules(EXPECTED))
     said = tools.run(catalogue.PROMETHEUS, "promtool", "check", "config", "prometheus.yml")

@@ -46,7 +46,7 @@ def test_how_many_replicas_there_should_be_is_the_settings() -> None:
 
 
 def test_prometheus_asks_replicas_by_the_swarms_names_alone() -> None:
-    target = Target("coordinator", "x-dev-coordinator", 4000)
+    target = Target("coordinator", ["x-dev-coordinator"], 4000)
     rendered = yaml.safe_load(render_prometheus(Names("x", "dev"), [target]))
     assert rendered["global"]["external_labels"] == {"environment": "dev", "stack": "x-dev"}
     found = [job["dns_sd_configs"][0] for job in rendered["scrape_configs"]]

@@ -4,8 +4,10 @@ from components.proxy import EXPORTER_PORT, GRACE_SECONDS, SLOTS, ProxyConfig, r
 from components.settings import CoordinatorSettings
 
 
-def render(*, observed: bool = False, balanced: bool = False) -> str:
-    config = ProxyConfig(4000, "beamops-dev-coordinator", 4000, "/readyz", "/metrics", observed, balanced)
+def render(
+    *, observed: bool = False, balanced: bool = False, services: tuple[str, ...] = ("beamops-dev-coordinator",)
+) -> str:
+    config = ProxyConfig(4000, services, 4000, "/readyz", "/metrics", observed, balanced)
     return render_proxy(config)
 
 
@@ -30,6 +32,15 @@ def test_replicas_are_checked_where_they_say_that_they_are_ready() -> None:
     for backend in ("backend once", "backend repeatable"):
         assert "option httpchk GET /readyz" in section(backend)
         assert f"server-template replica {SLOTS} tasks.beamops-dev-coordinator:4000" in section(backend)
+
+
+def test_of_two_versions_the_one_that_is_ready_is_found() -> None:
+    rendered = render(services=("x-coordinator", "x-coordinator-green"))
+    for found in (
+        f"    server-template replica {SLOTS} tasks.x-coordinator:4000\n",
+        f"    server-template beside {SLOTS} tasks.x-coordinator-green:4000\n",
+    ):
+        assert rendered.count(found) == 2, "once a backend"
 
 
 def test_there_are_slots_for_all_replicas_twice() -> None:

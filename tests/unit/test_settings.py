@@ -45,7 +45,7 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             {"distribution": {"coordinator": {"replica": 3}}},
             (
                 "Pulumi.dev.yaml: beamops:distribution.coordinator.replica: unknown key; "
-                "allowed here: autoscale, cpus, drain_seconds, memory_mib, replicas"
+                "allowed here: active, autoscale, cpus, drain_seconds, memory_mib, release, replicas"
             ),
         ),
         (

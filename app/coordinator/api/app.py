@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,12 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
 import coordinator
-from coordinator import __version__, telemetry, webhooks
+from coordinator import __version__, colours, telemetry, webhooks
 from coordinator.adviser import Adviser
 from coordinator.api import admin, agents, events, insights, mcp, problems, reports, work
 from coordinator.api.requests import Gate, require_role
 from coordinator.background import Background, measure
+from coordinator.colours import Colour
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
 from coordinator.errors import CoordinatorError, StoreUnavailableError
 from coordinator.settings import Settings
@@ -53,6 +55,8 @@ class Lifecycle:
 
     started: bool = False
     draining: bool = False
+    standby: bool = False
+    """Whether another colour serves."""
 
 
 @get(LIVE_PATH, include_in_schema=False)
@@ -65,10 +69,12 @@ async def live(state: State) -> Response[dict[str, str]]:
 
 @get(READY_PATH, include_in_schema=False)
 async def ready(state: State) -> Response[dict[str, str]]:
-    """Able to serve now: the store answers, and this process is not about to end."""
+    """Able to serve now: the store answers, this process is not about to end, and its colour's turn it is."""
     if state.lifecycle.draining:
         state.waiters.wake_all()
         raise StoreUnavailableError("draining: this replica is about to end")
+    if state.lifecycle.standby:
+        raise StoreUnavailableError("standby: the other colour serves")
     await _check(state)
     return Response({"status": "ready"})
 
@@ -117,6 +123,10 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             asyncio.create_task(webhooks.deliver(store, settings.webhook_key_file, background.leads)),
             asyncio.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}")),
         ]
+        if settings.colour is not None:
+            lifecycle.standby = True
+            stand_by = partial(setattr, lifecycle, "standby")
+            beside.append(asyncio.create_task(colours.follow(store, Colour(settings.colour), stand_by)))
         app.state.tools, app.state.adviser = mcp.Tools(app), Adviser(settings)
         try:
             async with app.state.tools.run():

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from coordinator import colours
 from coordinator.access import Role
 from coordinator.cli.output import HOME, Json, Url, confirm, connect, print_json, show, stop
+from coordinator.colours import Colour
 from coordinator.model import WebhookRequest
 from coordinator.records import read_time
 from coordinator.store import Transaction
@@ -69,6 +71,15 @@ def revoke_token(id: Annotated[str, typer.Argument(help="A token's id.")], as_js
 
     _on_store(lambda transaction: access.revoke_token(transaction, id))
     confirm("revoked", id, as_json)
+
+
+@group.command()
+def switch(
+    colour: Annotated[Colour, typer.Argument(help="Of the version that is to serve.")], as_json: Json = False
+) -> None:
+    """Let one of two versions that run side by side serve, and the other stand by."""
+    _on_store(lambda transaction: colours.switch(transaction, colour))
+    confirm("serves", colour, as_json)
 
 
 @group.command()
