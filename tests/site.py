@@ -21,6 +21,7 @@ from typing import Any
 
 import docker
 import httpx
+from docker.models.containers import Container
 
 from cli.commands import install
 from cli.places import cache_folder
@@ -130,12 +131,16 @@ class Site:
     engine: docker.DockerClient
     stop: ExitStack
     name: str = field(default_factory=lambda: f"t{secrets.token_hex(3)}")
-    database: bool = False
-    """Whether PostgreSQL runs."""
+    database: Container | None = None
+    """PostgreSQL, once it runs."""
 
     @property
     def stack(self) -> str:
         return f"{self.name}-staging"
+
+    @property
+    def stack_file(self) -> Path:
+        return self.folder / "Pulumi.staging.yaml"
 
     @property
     def managers(self) -> list[Node]:
@@ -155,7 +160,7 @@ class Site:
             **SIGNED_IN,
             "AWS_ENDPOINT_URL": self.endpoint,
             "XDG_DATA_HOME": str(self.folder),
-            "BEAMOPS_STACK_FILE": str(self.folder / "Pulumi.staging.yaml"),
+            "BEAMOPS_STACK_FILE": str(self.stack_file),
             "BEAMOPS_IMAGES": "build",
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
@@ -177,17 +182,16 @@ class Site:
 
     def run_machines(self, said: "subprocess.Popen[Any]") -> None:
         """Do what AWS does meanwhile: start a machine for each that a group wants, and the database."""
-        started, database = {file.name for file in (self.folder / "machines").iterdir()}, self.database
-        while said.poll() is None and (len(started) < MANAGERS + WORKERS or not database):
+        started = {file.name for file in (self.folder / "machines").iterdir()}
+        while said.poll() is None and (len(started) < MANAGERS + WORKERS or self.database is None):
             for group in self.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]:
                 role = "manager" if group["AutoScalingGroupName"].endswith("-managers") else "worker"
                 for instance in group["Instances"]:
                     if instance["InstanceId"] not in started:
                         started.add(instance["InstanceId"])
                         self._start_machine(instance["InstanceId"], role)
-            if not database and self.client("rds").describe_db_instances()["DBInstances"]:
-                self.database = database = True
-                self._start_database()
+            if self.database is None and self.client("rds").describe_db_instances()["DBInstances"]:
+                self.database = self._start_database()
             time.sleep(0.5)
 
     def _start_machine(self, instance: str, role: str) -> None:
@@ -221,10 +225,36 @@ class Site:
                         imageDigest=manifest.headers["docker-content-digest"],
                     )  # fmt: skip
 
-    def _start_database(self) -> None:
+    def _read_password(self) -> str:
         secret = self.client("secretsmanager").get_secret_value(SecretId=f"{self.stack}/database")
+        return str(json.loads(secret["SecretString"])["password"])
+
+    @contextmanager
+    def following_password(self) -> Iterator[None]:
+        """Do what RDS does when it is given another password: its server takes it soon after."""
+        before, ended = self._read_password(), threading.Event()
+
+        def follow() -> None:
+            while not ended.wait(0.5):
+                if (password := self._read_password()) != before:
+                    assert self.database is not None
+                    statement = f"ALTER ROLE coordinator PASSWORD '{password}'"
+                    command = ["psql", "-h", "127.0.0.1", "-U", "coordinator", "-c", statement]
+                    done = self.database.exec_run(command, environment={"PGPASSWORD": before})
+                    print(f"PostgreSQL has the new password: {done.output!r}")
+                    return
+
+        following = threading.Thread(target=follow, daemon=True)
+        following.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            following.join(30)
+
+    def _start_database(self) -> Container:
         password = self.folder / "password"
-        password.write_text(json.loads(secret["SecretString"])["password"])
+        password.write_text(self._read_password())
         tls = "-c ssl=on -c ssl_cert_file=/certificates/server.pem -c ssl_key_file=/certificates/server.key"
         start = self.folder / "start.sh"
         start.write_text(f"{(ROOT / 'images' / 'postgresql' / 'start.sh').read_text().rstrip()} {tls}\n")
@@ -242,6 +272,7 @@ class Site:
             ports={"5432/tcp": (HOST, 5432)},
         )
         self.stop.callback(lambda: container.remove(force=True, v=True))
+        return container
 
 
 @contextmanager

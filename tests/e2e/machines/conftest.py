@@ -43,7 +43,7 @@ def site(
             "policies": {"exemptions": exempt},
         }
         content = {"config": {f"beamops:{key}": value for key, value in given.items()}}
-        (site.folder / "Pulumi.staging.yaml").write_text(yaml.safe_dump(content))
+        site.stack_file.write_text(yaml.safe_dump(content))
         yield site
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 
 from cli.tokens import make_token, revoke_token
 from components.naming import Names
@@ -144,6 +145,20 @@ def test_rotation_of_tokens(site: Site, url: str) -> None:
             time.sleep(2)  # requests under way when the token was changed have ended
             revoke_token(client, names, old)
     check_and_keep("rotation of tokens", agents)
+
+
+def test_rotation_of_the_database_password(site: Site, url: str, operator: str) -> None:
+    content = yaml.safe_load(site.stack_file.read_text())
+    content["config"]["beamops:secrets"] = {"database_password_version": 2}
+    with at_work(url, operator) as agents, site.following_password():
+        site.stack_file.write_text(yaml.safe_dump(content))
+        begin = time.monotonic()
+        site.call("up")
+        seconds = time.monotonic() - begin
+    with manager(site) as client:
+        (kept,) = (one for one in client.secrets.list() if "-database-password-" in one.name)
+    assert "-database-password-v2-" in kept.name, "the old password is gone, and the new one is used"
+    check_and_keep("rotation of the database password", agents, deployed_after_s=seconds)
 
 
 def test_a_worker_is_drained(site: Site, url: str, operator: str) -> None:
