@@ -85,7 +85,7 @@ released = read_released(os.environ.get(RELEASED_VARIABLE))
 coordinator_version = coordinator_reference(settings.containers.source)
 colours = plan_versions(settings.distribution.coordinator, coordinator_version, released)
 password = None if cloud is None else cloud.database_password
-secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password), on_swarm)
+secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password, settings.monitoring.enabled), on_swarm)
 distribution = Distribution(
     names,
     DistributionArgs(

@@ -135,7 +135,7 @@ class Distribution(Chapter):
             cpus=settings.cpus,
             log_driver=args.log_driver,
             order="stop-first",
-            secrets=[args.secrets.password],
+            secrets=[file for file in (args.secrets.password, args.secrets.watcher_password) if file is not None],
             configs=[start],
             volumes={"/var/lib/postgresql/data": volume.name},
             constraints=[database.constraint],

@@ -109,7 +109,8 @@ class Instrumentation(Chapter):
             networks=[observability],
             replicas=None,
         )
-        password = args.secrets.password
+        password = args.secrets.watcher_password
+        assert password is not None  # noqa: S101 - there where this chapter is
         self._make_exporter(
             "postgres-exporter",
             _DATABASE_PORT,
@@ -119,7 +120,7 @@ class Instrumentation(Chapter):
             networks=[observability, args.network.data.id],
             env={
                 "DATA_SOURCE_URI": f"{names.of('database')}:5432/coordinator?sslmode=disable",
-                "DATA_SOURCE_USER": "coordinator",
+                "DATA_SOURCE_USER": "watcher",
                 "DATA_SOURCE_PASS_FILE": password.path,
             },
             secrets=[password],

@@ -21,37 +21,47 @@ class SecretsArgs:
     swarm: pulumi.Input[str]
     database_password: pulumi.Input[str] | None = None
     """Where another chapter has it; else it is made here."""
+    watched: bool = False
+    """Whether somebody measures PostgreSQL, and has a role for it."""
 
 
 class Secrets(Chapter):
-    """The database password, by version: a new version is a new secret, and the old one goes when nothing uses it."""
+    """Passwords of PostgreSQL's roles, by version: a new one is a new secret; the old one goes when nothing uses it.
+
+    `password` is the coordinator's, `watcher_password` that of the role that may only watch, where there is one.
+    """
 
     number = 7
 
     def __init__(self, names: Names, args: SecretsArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
-        version = args.settings.database_password_version
-        password = args.database_password or self._make_password(version)
-        self.database_password = docker.Secret(
-            "database-password",
+        self._args, self._generation = args, str(args.settings.database_password_version)
+        self.password = self._keep("database-password", args.database_password)
+        self.watcher_password = self._keep("watcher-password") if args.watched else None
+        self.register_outputs({"database_password": self.password.name})
+
+    def _keep(self, part: str, password: pulumi.Input[str] | None = None) -> File:
+        """A password as a secret of the swarm; one is made where none is given."""
+        known = pulumi.Output.from_input(password or self._make_password(part))
+        secret = docker.Secret(
+            part,
             docker.SecretArgs(
                 # Secrets cannot change: the swarm that holds it and its version are part of its name.
                 name=pulumi.Output.concat(
-                    names.of(f"database-password-v{version}-"),
-                    pulumi.Output.from_input(args.swarm).apply(lambda id_: id_[:8]),
+                    self.names.of(f"{part}-v{self._generation}-"),
+                    pulumi.Output.from_input(self._args.swarm).apply(lambda id_: id_[:8]),
                 ),
-                data=pulumi.Output.from_input(password).apply(lambda value: base64.b64encode(value.encode()).decode()),
-                labels=self.label(docker.SecretLabelArgs, **{"beamops.version": str(version)}),
+                data=known.apply(lambda value: base64.b64encode(value.encode()).decode()),
+                labels=self.label(docker.SecretLabelArgs, **{"beamops.version": self._generation}),
             ),
             # The old one can go only when no service uses it any more.
             self.options(delete_before_replace=False),
         )
-        self.password = File(self.database_password.id, self.database_password.name, "/run/secrets/database_password")
-        self.register_outputs({"database_password": self.database_password.name})
+        return File(secret.id, secret.name, f"/run/secrets/{part.replace('-', '_')}")
 
-    def _make_password(self, version: int) -> pulumi.Output[str]:
+    def _make_password(self, part: str) -> pulumi.Output[str]:
         return random.RandomPassword(
-            "database-password",
-            random.RandomPasswordArgs(length=40, special=False, keepers={"version": str(version)}),
+            part,
+            random.RandomPasswordArgs(length=40, special=False, keepers={"version": self._generation}),
             self.options(),
         ).result

@@ -188,8 +188,9 @@ class InstrumentationSettings(Model):
         default=False,
         description="Collect the log lines of every service and the traces of the coordinator, and keep them.",
     )
-    retention_days: int = Field(7, ge=1, le=400, description="How long log lines and traces are kept, in days.")
+    retention_days: int = Field(7, ge=1, le=400, description="How long log lines are kept, in days.")
     storage_mib: int = Field(1024, ge=64, le=1048576, description="Disk that log lines may take: the oldest go.")
+    traces: int = Field(20_000, ge=100, le=50_000, description="Traces that are kept, the newest, in memory.")
 
 
 class MonitoringSettings(Model):

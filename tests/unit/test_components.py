@@ -126,7 +126,7 @@ def test_log_lines_go_by_a_socket_that_nothing_but_the_engine_and_the_collector_
 
 def test_what_is_collected_is_kept_for_as_long_as_is_set(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     assert "-retentionPeriod=3d" in container(stack, "logs")["args"]
-    assert container(stack, "traces")["env"]["BADGER_SPAN_STORE_TTL"] == "72h"
+    assert "--memory.max-traces=20000" in container(stack, "traces")["args"]
     assert container(stack, "coordinator")["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://beamops-dev-collector:4318"
 
 
@@ -182,11 +182,17 @@ def test_replicas_that_are_moved_have_limits_that_their_labels_name(
 def test_the_password_is_nowhere_but_in_the_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     encoded = base64.b64encode(PASSWORD.encode()).decode()
     holders = {args.name for args in stack if PASSWORD in str(args.inputs) or encoded in str(args.inputs)}
-    assert holders == {"database-password"}
-    for name in ("database", "coordinator", "postgres-exporter"):
-        (secret,) = container(stack, name)["secrets"]
-        uid = container(stack, name)["user"].partition(":")[0]
-        assert (secret["fileMode"], secret["fileUid"]) == (0o400, uid)
+    assert holders == {"database-password", "watcher-password"}
+    seen = {
+        "database": {"/run/secrets/database_password", "/run/secrets/watcher_password"},
+        "coordinator": {"/run/secrets/database_password"},
+        "postgres-exporter": {"/run/secrets/watcher_password"},
+    }
+    for name, files in seen.items():
+        spec = container(stack, name)
+        assert {secret["fileName"] for secret in spec["secrets"]} == files
+        uid = spec["user"].partition(":")[0]
+        assert {(secret["fileMode"], secret["fileUid"]) for secret in spec["secrets"]} == {(0o400, uid)}
 
 
 def test_where_alerts_go_is_nowhere_but_in_a_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:

@@ -12,6 +12,7 @@ from components.observability.alert import Expected
 from components.observability.dashboards.panel import Dashboard
 from components.observability.dashboards.rendering import DASHBOARDS, render_dashboard
 from components.observability.rules import list_alerts
+from tests.pictures import write_value
 
 ALL = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]
 QUERIES = " ".join(expression for _, panel in ALL for expression in panel.queries.values())
@@ -72,3 +73,20 @@ def test_every_metric_of_the_coordinators_own_has_a_picture() -> None:
 
     names = {family.name for family in REGISTRY.collect() if family.name.startswith(("beamops_", "coordinator_"))}
     assert {name for name in names if name not in QUERIES} <= {"beamops_insight_tokens"}
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.name)
+def test_a_dashboard_has_a_picture_of_its_data(dashboard: Dashboard) -> None:
+    page, picture = ROOT / "docs" / "dashboards" / "README.md", f"{dashboard.name}.png"
+    assert (page.parent / picture).read_bytes().startswith(b"\x89PNG"), "GOLDEN=1 on test_monitoring.py draws it"
+    assert f"]({picture})" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "written"),
+    [(0.99953, "percentunit", "99.953%"), (1, "percentunit", "100%"), (0.5, "percentunit", "50.0%"),
+     (3 * 2**20, "bytes", "3 MiB"), (12, "bytes", "12 B"), (0.012, "s", "12 ms"), (2.5, "s", "2.5 s"),
+     (40.04, "reqps", "40 req/s"), (7, "short", "7"), (1.5, "currencyUSD", "$1.50")],
+)  # fmt: skip
+def test_values_in_pictures_are_written_as_their_units_are_read(value: float, unit: str, written: str) -> None:
+    assert write_value(value, unit) == written

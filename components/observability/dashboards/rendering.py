@@ -42,12 +42,12 @@ def render_dashboard(described: Dashboard) -> str:
         .timezone("browser")
         .with_variable(dashboard.DatasourceVariable("source").label("Prometheus").type("prometheus"))
     )
-    for panel, place in zip(described.panels, _place(described.panels), strict=True):
+    for panel, place in zip(described.panels, place_panels(described.panels), strict=True):
         builder = builder.with_panel(_draw(panel).grid_pos(place))
     return JSONEncoder(sort_keys=True, indent=2).encode(builder.build()) + "\n"
 
 
-def _place(panels: Sequence[Panel]) -> Iterator[GridPos]:
+def place_panels(panels: Sequence[Panel]) -> Iterator[GridPos]:
     """From left to right, and down where the next one has no room or another height."""
     x, y, before = 0, 0, 0
     for panel in panels:
