@@ -8,7 +8,7 @@ SCRIPTS := images/postgresql/start.sh .ci/run tests/bench/shell_claims.sh compon
 RUN := .venv/bin/python -m cli
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview deploy drift down status logs alerts trace backup restore token revoke comment doctor images docs lint unit policy integration e2e bench test test-all lock
+.PHONY: help up preview deploy drift down status logs alerts grafana trace backup restore token revoke comment doctor images docs lint unit policy integration e2e bench test test-all lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ logs: $(VENV) ## Show the last lines of a stack's logs (TAIL=, 50 of each servic
 
 alerts: $(VENV) ## Say what is wrong with a stack now, and what to do
 	@$(RUN) alerts --stack $(STACK) --aws $(AWS)
+
+grafana: $(VENV) ## Say where a stack's Grafana is, and its password
+	@$(RUN) grafana --stack $(STACK) --aws $(AWS)
 
 trace: $(VENV) ## Show what TRACE was made of, and its log lines
 	@$(RUN) trace "$(TRACE)" --stack $(STACK) --aws $(AWS)

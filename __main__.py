@@ -18,6 +18,7 @@ from components.colours import RELEASED_VARIABLE, keep_versions, plan_versions, 
 from components.containers import Containers, ContainersArgs, coordinator_reference
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
+from components.grafana import GrafanaArgs, make_grafana
 from components.instrumentation import Instrumentation, InstrumentationArgs, collect_logs, collector_endpoint
 from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Names
@@ -53,7 +54,19 @@ plan = Plan(
 )
 on_machines = cloud is not None and endpoint is None
 collector = settings.instrumentation.collector
-needed = ContainersArgs(settings.containers.source, not on_machines, settings.monitoring.enabled, collector)
+grafana = settings.monitoring.grafana and settings.containers.source == "pull"
+if settings.monitoring.grafana and not grafana:
+    pulumi.log.warn(
+        "beamops:monitoring.grafana: Grafana is left out, since it cannot be built and images are built here. Its "
+        "dashboards are in docs/dashboards; `make alerts` and `make trace` show what is wrong"
+    )
+needed = ContainersArgs(
+    settings.containers.source,
+    database=not on_machines,
+    monitoring=settings.monitoring.enabled,
+    telemetry=collector,
+    grafana=grafana,
+)
 containers = Containers(names, needed, on_engine)
 database: SwarmDatabase | ServerDatabase
 beneath: pulumi.Resource
@@ -100,6 +113,7 @@ distribution = Distribution(
         log_driver,
         collector_endpoint(names) if collector else None,
         keep_versions(settings.distribution.coordinator, coordinator_version, released),
+        grafana,
         beneath,
     ),
     on_swarm,
@@ -118,7 +132,7 @@ if settings.monitoring.enabled:
         scaling = AutoscalingArgs(autoscale, images.coordinator, network, engine.socket_group, log_driver)
         targets.append(Autoscaling(names, scaling, on_swarm).target)
     coordinator = settings.distribution.coordinator
-    Monitoring(
+    monitoring = Monitoring(
         names,
         MonitoringArgs(
             settings.monitoring,
@@ -138,6 +152,9 @@ if settings.monitoring.enabled:
         ),
         on_swarm,
     )
+    if containers.grafana is not None:
+        shown_by = GrafanaArgs(containers.grafana, collector, network, swarm.data_constraint, log_driver, beneath)
+        pulumi.export("grafana_password", pulumi.Output.secret(make_grafana(monitoring, shown_by)))
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)
 pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})

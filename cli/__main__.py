@@ -37,6 +37,7 @@ from components.aws.account import check_account
 from components.containers import ROOT
 from components.engine import EngineError, connect, engine_host, inspect_engine
 from components.naming import STACK_LABEL, Names
+from components.proxy import GRAFANA_PATH
 from components.settings import Environment, SettingsError
 from policies import reference as policies
 
@@ -290,6 +291,17 @@ def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     with _connect(stack, aws) as (client, names):
         _services(client, names)
         show_alerts(client, names)
+
+
+@app.command()
+def grafana(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
+    """Say where a stack's Grafana is, and print the password of its user `admin`."""
+    opened = _open(stack, aws, images=False)
+    password = opened.read_secret("grafana_password")
+    if password is None:
+        raise StopError(f"{stack} has no Grafana; set beamops:monitoring.grafana in Pulumi.{stack}.yaml")
+    console.print(f"{opened.outputs()['url']}{GRAFANA_PATH}/ [dim](user admin, password on the next line)[/]")
+    sys.stdout.write(f"{password}\n")
 
 
 @app.command()

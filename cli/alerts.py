@@ -36,6 +36,6 @@ def show_alerts(client: docker.DockerClient, names: Names) -> None:
 
 def _ask(client: docker.DockerClient, names: Names, path: str) -> Any:
     said = ask_watcher(client, names, "prometheus", f"{PROMETHEUS_PORT}/api/v1/{path}", "monitoring.enabled")
-    if said is None:
-        raise StopError(f"{names.of('prometheus')} knows no {path}")
+    if not said:
+        raise StopError(f"{names.of('prometheus')} says nothing of {path}; try again")
     return json.loads(said)["data"]

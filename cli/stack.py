@@ -187,6 +187,12 @@ class Stack:
         outputs: dict[str, Any] = json.loads(answer or "{}")
         return outputs
 
+    def read_secret(self, output: str) -> str | None:
+        """What the last `up` gave as a secret; None where it did not."""
+        answer = self._ask("stack", "output", "--json", "--show-secrets", "--stack", self.name)
+        secret: str | None = json.loads(answer or "{}").get(output)
+        return secret
+
     def _work(self, command: str, *flags: str) -> None:
         arguments = [
             str(self._toolchain.program), command, "--stack", self.name, "--config-file", str(self._config), *flags

@@ -44,7 +44,7 @@ def show_trace(client: docker.DockerClient, names: Names, trace: str) -> None:
 
 def _read_spans(client: docker.DockerClient, names: Names, trace: str) -> list[dict[str, Any]]:
     said = ask_watcher(client, names, "traces", f"{TRACES_QUERY_PORT}/api/traces/{trace}", _SETTING)
-    if said is None:
+    if not said:
         return []
     (found,) = json.loads(said)["data"]
     processes = {name: process["serviceName"] for name, process in found["processes"].items()}

@@ -90,5 +90,10 @@ TRACES: Final = Image(
     "10001:10001",
     Program("/go/bin/all-in-one-linux", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
 )
+GRAFANA: Final = Image(
+    "grafana",
+    "grafana/grafana:12.3.0@sha256:70d9599b186ce287be0d2c5ba9a78acb2e86c1a68c9c41449454d0fc3eeb84e8",
+    "472:0",
+)
 TELEMETRY: Final = (COLLECTOR, LOGS, TRACES)
 MONITORING: Final = (PROMETHEUS, ALERTMANAGER, NODE_EXPORTER, POSTGRES_EXPORTER)

@@ -27,6 +27,7 @@ class ContainersArgs:
     monitoring: bool
     telemetry: bool
     """Whether log lines and traces are collected and kept."""
+    grafana: bool
 
 
 class Containers(Chapter):
@@ -45,11 +46,15 @@ class Containers(Chapter):
         self.coordinator = self._build(
             "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)
         )
+        self.grafana = self._pull(catalogue.GRAFANA) if args.grafana else None
         self.register_outputs({"postgresql": self.postgresql, "proxy": self.proxy, "coordinator": self.coordinator})
 
     def _third_party(self, image: Image, source: Source) -> pulumi.Output[str]:
         if source == "build":
             return self._build(image.name, built_reference(image), ROOT / "images" / image.name, base_reference())
+        return self._pull(image)
+
+    def _pull(self, image: Image) -> pulumi.Output[str]:
         pulled = docker.RemoteImage(
             image.name, docker.RemoteImageArgs(name=image.pull, keep_locally=True), self.options()
         )

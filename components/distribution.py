@@ -68,6 +68,8 @@ class DistributionArgs:
     """Where spans go, where there is a collector."""
     keeps: Collection[str]
     """Colours whose version stays; see components/colours.py."""
+    grafana: bool
+    """Whether the proxy leads to Grafana."""
     swarm: pulumi.Resource
     """Before any service: what the swarm stands on."""
 
@@ -221,6 +223,7 @@ class Distribution(Chapter):
                 contract.PORT,
                 contract.READY_PATH,
                 contract.METRICS_PATH,
+                self.names.of("grafana") if args.grafana else None,
                 args.network.observability is not None,
                 self._on_server,
             )

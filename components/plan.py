@@ -8,6 +8,7 @@ from components.autoscaling import AUTOSCALING_MEMORY_MIB
 from components.chapter import Chapter
 from components.colours import PARTS
 from components.engine import Engine
+from components.grafana import GRAFANA_MEMORY_MIB
 from components.instrumentation import COLLECTOR_MEMORY_MIB, EXPORTER_MEMORY_MIB
 from components.monitoring import ALERTMANAGER_MEMORY_MIB, LOGS_MEMORY_MIB, TRACES_MEMORY_MIB
 from components.naming import Names
@@ -47,6 +48,7 @@ def memory_needed(settings: Settings) -> int:
         + distribution.database.memory_mib
         + distribution.proxy.memory_mib
         + (watching if monitoring.enabled else 0)
+        + (GRAFANA_MEMORY_MIB if monitoring.grafana else 0)
         + (collecting if settings.instrumentation.collector else 0)
         + (2 * AUTOSCALING_MEMORY_MIB if coordinator.autoscale.maximum else 0)
     )

@@ -7,6 +7,10 @@ from typing import Final
 
 SLOTS: Final = 24
 """Servers that the proxy has room for: the most replicas allowed, twice, for updates that start first."""
+GRAFANA_PATH: Final = "/grafana"
+"""Below which it is at the proxy's port."""
+GRAFANA_PORT: Final = 3000
+GRAFANA_HEALTH_PATH: Final = f"{GRAFANA_PATH}/api/health"
 HEALTH_PORT: Final = 8404
 HEALTH_PATH: Final = "/healthz"
 EXPORTER_PORT: Final = 8405
@@ -23,6 +27,8 @@ class ProxyConfig:
     service_port: int
     ready_path: str
     metrics_path: str
+    grafana: str | None
+    """Its service, where there is one."""
     observed: bool
     """Whether somebody asks the proxy for its metrics."""
     balanced: bool
@@ -45,10 +51,12 @@ def render_proxy(config: ProxyConfig) -> str:
         ),
         ready_path=config.ready_path,
         metrics_path=config.metrics_path,
+        graphs="" if config.grafana is None else _GRAPHS,
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
     )
-    return configuration + (_EXPORTER if config.observed else "")
+    shown = "" if config.grafana is None else _GRAFANA.substitute(service=config.grafana)
+    return configuration + shown + (_EXPORTER if config.observed else "")
 
 
 GRACE_SECONDS: Final = 12
@@ -95,7 +103,7 @@ frontend public
     option forwardfor
     # Metrics are for who asks a node itself; what came through a load balancer carries this header.
     http-request deny if { path $metrics_path } { req.hdr(X-Forwarded-Proto) -m found }
-$leave    acl repeatable req.hdr(Idempotency-Key) -m found
+$leave$graphs    acl repeatable req.hdr(Idempotency-Key) -m found
     use_backend repeatable if repeatable or { method GET HEAD OPTIONS }
     default_backend once
 
@@ -118,6 +126,15 @@ frontend health
     monitor-uri $health_path
 """)
 
+_GRAPHS: Final = f"""\
+    use_backend grafana if {{ path {GRAFANA_PATH} }} or {{ path_beg {GRAFANA_PATH}/ }}
+"""
+_GRAFANA: Final = Template(f"""
+backend grafana
+    option httpchk GET {GRAFANA_HEALTH_PATH}
+    default-server check inter 2s fall 2 rise 1 resolvers docker init-addr none
+    server-template grafana 1 tasks.$service:{GRAFANA_PORT}
+""")
 _EXPORTER: Final = f"""
 frontend exporter
     bind :{EXPORTER_PORT}

@@ -202,6 +202,10 @@ class MonitoringSettings(Model):
     retention_days: int = Field(15, ge=1, le=400, description="How long metrics are kept, in days.")
     storage_mib: int = Field(2048, ge=256, le=1048576, description="Disk that metrics may take, in MiB: the oldest go.")
     memory_mib: int = Field(256, ge=128, le=65536, description="Memory limit of Prometheus, in MiB.")
+    grafana: bool = Field(
+        default=False,
+        description="Grafana, at /grafana of the proxy; only where images are pulled: it cannot be built.",
+    )
     webhook: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = Field(
         None,
         description="Where alerts are posted, as Alertmanager's webhooks are; without it `make alerts` alone shows "
@@ -303,6 +307,8 @@ def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
     faults = []
     if settings.instrumentation.collector and not settings.monitoring.enabled:
         faults.append(_UNWATCHED)
+    if settings.monitoring.grafana and not settings.monitoring.enabled:
+        faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")
     if settings.monitoring.enabled and on_machines:
         faults.append(_NOT_ON_MACHINES)
     return faults

@@ -7,9 +7,11 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from components import catalogue, preflight
 from components.engine import Engine
+from components.observability.dashboards.rendering import DASHBOARDS
 from tests.program import run_program
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,7 @@ SERVICES = ("database", "coordinator", "proxy")
 SCALING = ("autoscaler", "engine-proxy")
 WATCHING = ("prometheus", "alertmanager", "node-exporter", "postgres-exporter")
 COLLECTING = ("collector", "logs", "traces")
+SHOWING = ("grafana",)
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -48,7 +51,8 @@ def stack() -> Iterator[list[pulumi.runtime.MockResourceArgs]]:
     patch.setattr(preflight, "_check_images", lambda *_: None)
     recorder = Recorder()
     config = {
-        "beamops:monitoring": '{"enabled": true, "webhook": "https://example.com/told"}',
+        "beamops:monitoring": '{"enabled": true, "webhook": "https://example.com/told", "grafana": true}',
+        "beamops:containers": '{"source": "pull"}',
         "beamops:instrumentation": '{"collector": true, "retention_days": 3}',
         "beamops:distribution": '{"coordinator": {"autoscale": {"maximum": 6}}}',
     }
@@ -99,7 +103,7 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
     assert joined("database") == {"data-id"}
     assert joined("coordinator") == {"app-id", "data-id", "observability-id"}
     assert joined("proxy") == {"edge-id", "app-id", "observability-id"}
-    for watching in ("prometheus", "node-exporter", *COLLECTING):
+    for watching in ("prometheus", "node-exporter", *COLLECTING, *SHOWING):
         assert joined(watching) == {"observability-id"}
     assert joined("postgres-exporter") == {"data-id", "observability-id"}
     assert joined("engine-proxy") == {"engine-id"}, "whoever reaches it moves replicas"
@@ -110,7 +114,7 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
 def test_log_lines_go_by_a_socket_that_nothing_but_the_engine_and_the_collector_reach(
     stack: list[pulumi.runtime.MockResourceArgs],
 ) -> None:
-    for name in (*SERVICES, *WATCHING, *SCALING, "logs", "traces"):
+    for name in (*SERVICES, *WATCHING, *SCALING, *SHOWING, "logs", "traces"):
         driver = service(stack, name)["taskSpec"]["logDriver"]
         assert driver["name"] == "fluentd" and driver["options"]["fluentd-async"] == "true", "nobody waits for it"
         address = f"unix://{ENGINE.folder}/volumes/beamops-dev-sockets/_data/logs.sock"
@@ -130,7 +134,7 @@ def test_what_is_collected_is_kept_for_as_long_as_is_set(stack: list[pulumi.runt
     assert container(stack, "coordinator")["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://beamops-dev-collector:4318"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, *WATCHING, *SCALING, *COLLECTING])
+@pytest.mark.parametrize("name", [*SERVICES, *WATCHING, *SCALING, *COLLECTING, *SHOWING])
 def test_every_service_is_hardened(stack: list[pulumi.runtime.MockResourceArgs], name: str) -> None:
     spec = container(stack, name)
     assert spec["readOnly"] is True
@@ -182,17 +186,56 @@ def test_replicas_that_are_moved_have_limits_that_their_labels_name(
 def test_the_password_is_nowhere_but_in_the_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     encoded = base64.b64encode(PASSWORD.encode()).decode()
     holders = {args.name for args in stack if PASSWORD in str(args.inputs) or encoded in str(args.inputs)}
-    assert holders == {"database-password", "watcher-password"}
+    assert holders == {"database-password", "watcher-password", "grafana-password"}
     seen = {
         "database": {"/run/secrets/database_password", "/run/secrets/watcher_password"},
         "coordinator": {"/run/secrets/database_password"},
         "postgres-exporter": {"/run/secrets/watcher_password"},
+        "grafana": {"/run/secrets/grafana_password"},
     }
     for name, files in seen.items():
         spec = container(stack, name)
         assert {secret["fileName"] for secret in spec["secrets"]} == files
         uid = spec["user"].partition(":")[0]
         assert {(secret["fileMode"], secret["fileUid"]) for secret in spec["secrets"]} == {(0o400, uid)}
+
+
+def test_grafana_lets_nobody_look_who_is_not_signed_in(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    spec = container(stack, "grafana")
+    assert spec["env"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_password"
+    assert spec["env"]["GF_AUTH_ANONYMOUS_ENABLED"] == spec["env"]["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert not service(stack, "grafana")["endpointSpec"].get("ports"), "it is reached by way of the proxy"
+    assert "tasks.beamops-dev-grafana:3000" in of_type(stack, "ServiceConfig")["proxy"]["dataRaw"]
+
+
+def test_grafana_is_given_its_sources_and_every_dashboard(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+    given = {file["fileName"]: file["configName"] for file in container(stack, "grafana")["configs"]}
+    configs = {config["name"]: config["dataRaw"] for config in of_type(stack, "ServiceConfig").values()}
+    sources = yaml.safe_load(configs[given["/etc/grafana/provisioning/datasources/beamops.yml"]])["datasources"]
+    assert {source["type"]: source["url"] for source in sources} == {
+        "prometheus": "http://beamops-dev-prometheus:9090",
+        "alertmanager": "http://beamops-dev-alertmanager:9093",
+        "jaeger": "http://beamops-dev-traces:16686",
+    }
+    assert [source["isDefault"] for source in sources] == [True, False, False]
+    (exemplars,) = sources[0]["jsonData"]["exemplarTraceIdDestinations"]
+    assert exemplars == {"name": "trace_id", "datasourceUid": sources[2]["uid"]}
+    (provider,) = yaml.safe_load(configs[given["/etc/grafana/provisioning/dashboards/beamops.yml"]])["providers"]
+    shown = {path for path in given if path.startswith(f"{provider['options']['path']}/")}
+    assert len(shown) == len(DASHBOARDS)
+    for path in shown:
+        assert len(configs[given[path]]) < 500_000, "more than a swarm's config may hold"
+
+
+def test_where_images_are_built_grafana_is_left_out_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    for name in ("inspect_engine", "check_port", "_check_images"):
+        monkeypatch.setattr(preflight, name, lambda *_: ENGINE)
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    recorder, config = Recorder(), {"beamops:monitoring": '{"enabled": true, "grafana": true}'}
+    with run_program(recorder, "dev", {**config, "beamops:containers": '{"source": "build"}'}):
+        assert not [args.name for args in recorder.seen if "grafana" in args.name]
+    assert [line for line in said if line.startswith("beamops:monitoring.grafana: Grafana is left out")]
 
 
 def test_where_alerts_go_is_nowhere_but_in_a_secret(stack: list[pulumi.runtime.MockResourceArgs]) -> None:

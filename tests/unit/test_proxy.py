@@ -5,9 +5,13 @@ from components.settings import CoordinatorSettings
 
 
 def render(
-    *, observed: bool = False, balanced: bool = False, services: tuple[str, ...] = ("beamops-dev-coordinator",)
+    *,
+    observed: bool = False,
+    balanced: bool = False,
+    services: tuple[str, ...] = ("beamops-dev-coordinator",),
+    grafana: str | None = None,
 ) -> str:
-    config = ProxyConfig(4000, services, 4000, "/readyz", "/metrics", observed, balanced)
+    config = ProxyConfig(4000, services, 4000, "/readyz", "/metrics", grafana, observed, balanced)
     return render_proxy(config)
 
 
@@ -41,6 +45,16 @@ def test_of_two_versions_the_one_that_is_ready_is_found() -> None:
         f"    server-template beside {SLOTS} tasks.x-coordinator-green:4000\n",
     ):
         assert rendered.count(found) == 2, "once a backend"
+
+
+def test_grafana_is_below_a_path_of_its_own_where_there_is_one() -> None:
+    rendered = render(grafana="x-grafana")
+    before, found, after = rendered.partition(
+        "    use_backend grafana if { path /grafana } or { path_beg /grafana/ }\n"
+    )
+    assert found and "use_backend" not in before and "use_backend repeatable" in after
+    assert "    server-template grafana 1 tasks.x-grafana:3000\n" in rendered
+    assert "grafana" not in RENDERED
 
 
 def test_there_are_slots_for_all_replicas_twice() -> None:

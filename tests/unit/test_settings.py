@@ -83,12 +83,42 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
             ),
         ),
         (
+            {"instrumentation": {"collector": True}},
+            (
+                "Pulumi.dev.yaml: beamops:instrumentation.collector: given true, and needs who watches it: "
+                "set monitoring.enabled"
+            ),
+        ),
+        (
+            {"monitoring": {"grafana": True}},
+            (
+                "Pulumi.dev.yaml: beamops:monitoring.grafana: given true, and there is nothing to show: "
+                "set monitoring.enabled"
+            ),
+        ),
+        (
+            {"distribution": {"coordinator": {"active": "green"}}},
+            (
+                "Pulumi.dev.yaml: beamops:distribution.coordinator.active: given green, and there are no colours: "
+                "set release: blue-green"
+            ),
+        ),
+        (
+            {
+                "distribution": {"coordinator": {"release": "blue-green", "autoscale": {"maximum": 4}}},
+                "monitoring": WATCHED,
+            },
+            (
+                "Pulumi.dev.yaml: beamops:distribution.coordinator.autoscale.maximum: given 4, and with "
+                "release: blue-green the number is fixed; leave one of them out"
+            ),
+        ),
+        (
             {"plans": {}},
             (
                 "Pulumi.dev.yaml: beamops:plans: unknown key; "
                 "allowed here: autoscaling, containers, development, distribution, instrumentation, monitoring, "
-                "network, pipeline, "
-                "plan, policies, production, secrets"
+                "network, pipeline, plan, policies, production, secrets"
             ),
         ),
     ],
