@@ -129,13 +129,14 @@ class Watched:
         return found
 
     def fetch(self, part: str, address: str) -> bytes:
+        command = ["busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"]
         for _ in range(5):
-            command = ["busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"]
             code, said = self.container(part).exec_run(command)
             assert code == 0 and isinstance(said, bytes), said
             if said:
-                break  # an engine under load now and then loses what a command said
-        return said
+                return said
+            # An engine under load now and then loses what a command said.
+        return b""
 
     def ask(self, path: str) -> object:
         return json.loads(self.fetch("prometheus", f"9090/api/v1/{path}"))["data"]
