@@ -14,7 +14,7 @@ import pulumi_docker as docker
 import pulumi_random as random
 
 from components.autoscaling import Autoscaling, AutoscalingArgs
-from components.colours import RELEASED_VARIABLE, keep_versions, plan_versions, read_released
+from components.colours import RELEASED_VARIABLE, keep_versions, read_released
 from components.containers import Containers, ContainersArgs, coordinator_reference
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
@@ -95,8 +95,6 @@ network = Network(
 )
 log_driver = collect_logs(names, engine.folder) if collector else IN_FILES
 released = read_released(os.environ.get(RELEASED_VARIABLE))
-coordinator_version = coordinator_reference(settings.containers.source)
-colours = plan_versions(settings.distribution.coordinator, coordinator_version, released)
 password = None if cloud is None else cloud.database_password
 secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password, settings.monitoring.enabled), on_swarm)
 distribution = Distribution(
@@ -112,7 +110,7 @@ distribution = Distribution(
         database,
         log_driver,
         collector_endpoint(names) if collector else None,
-        keep_versions(settings.distribution.coordinator, coordinator_version, released),
+        keep_versions(settings.distribution.coordinator, coordinator_reference(settings.containers.source), released),
         grafana,
         beneath,
     ),
@@ -158,8 +156,6 @@ if settings.monitoring.enabled:
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)
 pulumi.export("versions", {"engine": engine.version, "coordinator": version("beamops-coordinator")})
-if colours:
-    pulumi.export("colours", colours)
 pulumi.export("memory_mib", plan.memory_mib)
 shown = {"coordinator": images.coordinator, "postgresql": containers.postgresql, "proxy": images.proxy}
 pulumi.export("images", {name: image for name, image in shown.items() if image is not None})

@@ -89,7 +89,13 @@ def deploy(
         deployed.up(plan)
         return str(deployed.outputs()["url"])
 
-    release(deployed.swarm, deployed.names, put, authenticated=stack != Environment.DEV)
+    release(
+        deployed.swarm,
+        deployed.names,
+        put,
+        authenticated=stack != Environment.DEV,
+        switched_from=deployed.switches_from(),
+    )
     _summarise(stack, aws, deployed.outputs())
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import docker
 
 from cli.console import StopError
-from components.engine import find_services
+from components.colours import PARTS
+from components.engine import find_container, find_services
 from components.naming import Names
 from components.resources import run_job
 
@@ -33,12 +34,23 @@ def run_coordinator(
         StopError: there is no coordinator whose settings these could be.
         EngineError: it did not succeed.
     """
-    found = find_services(client, names.of("coordinator"))
+    found = [service for part in PARTS.values() for service in find_services(client, names.of(part))]
     if not found:
         stack = names.environment
         raise StopError(f"no coordinator of {stack} runs; `make up STACK={stack}` deploys it")
-    template: dict[str, Any] = found[0].attrs["Spec"]["TaskTemplate"]
+    newest = max(found, key=lambda service: _schema_of(client, service)) if len(found) > 1 else found[0]
+    template: dict[str, Any] = newest.attrs["Spec"]["TaskTemplate"]
     container = template["ContainerSpec"]
     container |= {"Command": command, "Env": [change(one) for one in container["Env"]]}
     container.pop("Healthcheck", None)
     run_job(client, template, names.of(part), names.labels("distribution"), networks=template.pop("Networks"), **more)
+
+
+def _schema_of(client: docker.DockerClient, service: Any) -> str:
+    """The schema that a version brings the store to; of two that run, the newer one's commands fit both."""
+    container = find_container(client, service.name)
+    if container is None:
+        return ""
+    ask = "from coordinator.schema import required_version; print(required_version())"
+    done = container.exec_run(["python3", "-c", ask])
+    return str(done.output.decode().strip()) if done.exit_code == 0 else ""

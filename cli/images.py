@@ -17,6 +17,7 @@ from cli.programs import ensure_program
 from components import catalogue
 from components.catalogue import Image
 from components.containers import (
+    PROGRAM_BASE,
     ROOT,
     Source,
     base_reference,
@@ -81,13 +82,9 @@ def _build_program(client: docker.DockerClient, image: Image) -> None:
         context = Path(scratch)
         shutil.copyfile(program, context / "program")
         (context / "program").chmod(0o755)
-        (context / "Dockerfile").write_text(
-            f"FROM {base_reference()}\n"
-            "RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends busybox "
-            "&& rm -rf /var/lib/apt/lists/*\n"
-            f"COPY program {image.program.path}\n"
-        )
-        client.images.build(path=scratch, tag=program_base(image, "build"), rm=True)
+        shutil.copyfile(PROGRAM_BASE / "Dockerfile", context / "Dockerfile")
+        given = {"BASE": base_reference(), "PROGRAM": image.program.path}
+        client.images.build(path=scratch, tag=program_base(image, "build"), buildargs=given, rm=True)
 
 
 def _import_base(client: docker.DockerClient) -> None:

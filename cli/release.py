@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
+from coordinator import contract
 
 from cli.console import StopError, console, step
+from cli.coordinators import run_coordinator
 from cli.tokens import make_token
+from components.colours import SWITCH
 from components.engine import EngineError, connect
 from components.naming import STACK_LABEL, Names
 
@@ -86,7 +89,9 @@ def _set_back(client: docker.DockerClient, service: Any, template: Any) -> None:
     raise StopError(f"{service.name} cannot be set back: {' '.join(answer.text.split())}; `git revert` and deploy")
 
 
-def release(swarm: str, names: Names, deploy: Callable[[], str], *, authenticated: bool) -> None:
+def release(
+    swarm: str, names: Names, deploy: Callable[[], str], *, authenticated: bool, switched_from: str | None = None
+) -> None:
     """Deploy, try, and put the services back if it does not do.
 
     Args:
@@ -94,6 +99,7 @@ def release(swarm: str, names: Names, deploy: Callable[[], str], *, authenticate
         names: the stack's.
         deploy: deploys, and gives the address to try.
         authenticated: whether the coordinators ask for tokens.
+        switched_from: the colour that served before, where another one is to serve now.
 
     Raises:
         StopError: the release did not do; says what was put back.
@@ -111,6 +117,9 @@ def release(swarm: str, names: Names, deploy: Callable[[], str], *, authenticate
     except (StopError, EngineError):
         with connect(swarm) as client:
             back = roll_back(client, names, before)
+            if switched_from is not None:
+                run_coordinator(client, names, SWITCH, [*contract.SWITCH, switched_from])
+                console.print(f"! {switched_from} serves again: make it the active one in the stack file.")
         put = f"{', '.join(back)} run again what they ran before" if back else "no service had changed"
         console.print(f"! The release does not do: {put}.")
         raise

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from cli.places import data_folder, made, stack_file
 from cli.state import PROJECT, has_stale_locks, mend_state, passphrase_file
 from cli.toolchain import Toolchain
 from components.aws.session import end_session, ensure_key, is_session, session_host
-from components.colours import RELEASED_VARIABLE
+from components.colours import RELEASED_VARIABLE, Released, find_released
 from components.containers import ROOT
 from components.engine import connect, engine_host
 from components.naming import STACK_LABEL, Names
@@ -44,8 +45,8 @@ _ON_SWARM: Final = {
     "docker:index/serviceConfig:ServiceConfig": "configs",
 }
 """What swarms hold, and how Docker's SDK calls it."""
-_END_SECONDS: Final = 60
-"""Twice what a service has to stop in."""
+_END_SECONDS: Final = 30
+"""Beyond the time that a service has to stop in."""
 _CLOSED: Final = (
     "docker:index/",
     "pulumi-python:dynamic/docker:",
@@ -115,8 +116,10 @@ class Stack:
         mend_state(self._environment["PULUMI_BACKEND_URL"])
         self._may_be_pending = True
         self._config = self._select()
+        self._released = Released()
         if settings.distribution.coordinator.release == "blue-green":
-            self._environment[RELEASED_VARIABLE] = json.dumps(self.outputs().get("colours", {}))
+            self._released = self._find_released()
+            self._environment[RELEASED_VARIABLE] = json.dumps(asdict(self._released))
 
     def up(self, plan: Path | None = None) -> None:
         """Deploy: what the settings say now, or a plan that was reviewed, and nothing else.
@@ -186,6 +189,16 @@ class Stack:
         answer = self._ask("stack", "output", "--json", "--stack", self.name)
         outputs: dict[str, Any] = json.loads(answer or "{}")
         return outputs
+
+    def switches_from(self) -> str | None:
+        """The colour that serves, where `up` would let the other one."""
+        before, active = self._released.active, self._settings.distribution.coordinator.active
+        return before if before != active else None
+
+    def _find_released(self) -> Released:
+        """Which versions of the coordinator the state knows of, and which of them serves."""
+        state = json.loads(self._ask("stack", "export", "--stack", self.name))
+        return find_released((state["deployment"] or {}).get("resources", []))
 
     def read_secret(self, output: str) -> str | None:
         """What the last `up` gave as a secret; None where it did not."""
@@ -300,7 +313,8 @@ class Stack:
 
 def _await_end(client: docker.DockerClient, service: Any) -> None:
     """Until the tasks of a removed service have gone: theirs are a port and a data folder, which have one holder."""
-    end = time.monotonic() + _END_SECONDS
+    grace = service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"].get("StopGracePeriod", 0) / 1_000_000_000
+    end = time.monotonic() + grace + _END_SECONDS
     while any(task["ServiceID"] == service.id for task in client.api.tasks()):
         if time.monotonic() > end:
             raise StopError(

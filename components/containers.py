@@ -15,6 +15,8 @@ from components.naming import Names, digest_files, list_sources
 ROOT: Final = Path(__file__).parent.parent
 PROGRAM: Final = ROOT / "images" / "program"
 """What is laid on a program in Go, whether it was pulled or built."""
+PROGRAM_BASE: Final = ROOT / "images" / "program-base"
+"""What one that was built is laid on."""
 Source = Literal["pull", "build"]
 
 
@@ -118,7 +120,12 @@ def program_digest(image: Image) -> str:
 
 def program_base(image: Image, source: Source) -> str:
     """The image that has a program in Go: its official one, or one that `make images` makes."""
-    return image.pull if source == "pull" else _reference(f"{image.name}-program", program_digest(image))
+    if source == "pull":
+        return image.pull
+    return _reference(
+        f"{image.name}-program",
+        digest_files(PROGRAM_BASE, [PROGRAM_BASE / "Dockerfile"], base_reference(), program_digest(image)),
+    )
 
 
 def program_reference(image: Image, source: Source) -> str:

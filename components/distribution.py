@@ -10,7 +10,7 @@ from coordinator import contract
 
 from components import catalogue
 from components.chapter import Chapter
-from components.colours import PARTS, coordinator_services
+from components.colours import PARTS, SWITCH, coordinator_services
 from components.containers import ROOT
 from components.naming import Names, digest_files, list_sources
 from components.network import Network
@@ -102,7 +102,7 @@ class Distribution(Chapter):
                 for colour, part in PARTS.items()
             ]
             active: str = coordinator.active
-            self._make_job("switch", [*contract.SWITCH, active], {"active": active}, sides)
+            self._make_job(SWITCH, [*contract.SWITCH, active], {"active": active}, sides)
         self.proxy = self._make_proxy()
         self.url = f"http://127.0.0.1:{args.settings.proxy.port}"
         self.register_outputs({"url": self.url})

@@ -86,6 +86,7 @@ def make_grafana(chapter: Chapter, args: GrafanaArgs) -> pulumi.Output[str]:
             "GF_SECURITY_DISABLE_GRAVATAR": "true",
             "GF_AUTH_ANONYMOUS_ENABLED": "false",
             "GF_USERS_ALLOW_SIGN_UP": "false",
+            "GF_METRICS_ENABLED": "false",
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
             "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",

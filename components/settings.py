@@ -29,6 +29,9 @@ _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
 _NOT_ON_MACHINES: Final = "monitoring.enabled: given true, which machines of an account cannot have; AWS=emulated can"
+_NO_COLOURS: Final = (
+    "distribution.coordinator.release: given blue-green, which machines of an account cannot have; AWS=emulated can"
+)
 _UNWATCHED: Final = "instrumentation.collector: given true, and needs who watches it: set monitoring.enabled"
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
@@ -189,8 +192,10 @@ class InstrumentationSettings(Model):
         description="Collect the log lines of every service and the traces of the coordinator, and keep them.",
     )
     retention_days: int = Field(7, ge=1, le=400, description="How long log lines are kept, in days.")
-    storage_mib: int = Field(1024, ge=64, le=1048576, description="Disk that log lines may take: the oldest go.")
-    traces: int = Field(20_000, ge=100, le=50_000, description="Traces that are kept, the newest, in memory.")
+    storage_mib: int = Field(1024, ge=64, le=1048576, description="Disk for log lines; two days stay whatever it is.")
+    traces: int = Field(
+        5000, ge=100, le=20_000, description="Traces that are kept, the newest, in memory; of some ten spans each."
+    )
 
 
 class MonitoringSettings(Model):
@@ -309,6 +314,8 @@ def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
         faults.append(_UNWATCHED)
     if settings.monitoring.grafana and not settings.monitoring.enabled:
         faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")
+    if settings.distribution.coordinator.release == "blue-green" and on_machines:
+        faults.append(_NO_COLOURS)
     if settings.monitoring.enabled and on_machines:
         faults.append(_NOT_ON_MACHINES)
     return faults

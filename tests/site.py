@@ -232,7 +232,7 @@ class Site:
     @contextmanager
     def following_password(self) -> Iterator[None]:
         """Do what RDS does when it is given another password: its server takes it soon after."""
-        before, ended = self._read_password(), threading.Event()
+        before, ended, failures = self._read_password(), threading.Event(), ["it was given no other password"]
 
         def follow() -> None:
             while not ended.wait(0.5):
@@ -241,7 +241,7 @@ class Site:
                     statement = f"ALTER ROLE coordinator PASSWORD '{password}'"
                     command = ["psql", "-h", "127.0.0.1", "-U", "coordinator", "-c", statement]
                     done = self.database.exec_run(command, environment={"PGPASSWORD": before})
-                    print(f"PostgreSQL has the new password: {done.output!r}")
+                    failures[:] = [] if done.exit_code == 0 else [repr(done.output)]
                     return
 
         following = threading.Thread(target=follow, daemon=True)
@@ -251,6 +251,7 @@ class Site:
         finally:
             ended.set()
             following.join(30)
+        assert not failures, f"PostgreSQL has not the new password: {failures}"
 
     def _start_database(self) -> Container:
         password = self.folder / "password"

@@ -6,7 +6,7 @@ from components.observability.alert import Alert, Value
 
 STEP_SECONDS: Final = 30
 WELL_MINUTES: Final = 30
-_COUNTERS: Final = ("_total", "_seconds_count", "_bucket")
+_COUNTERS: Final = ("_total", "_seconds_count", "_bucket", "_log_records", "_records_generated")
 _A_MINUTE: Final = 60 // STEP_SECONDS
 
 

@@ -6,6 +6,7 @@ when that one's connection ends.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final, Never
 
 import structlog
@@ -26,10 +27,11 @@ _MEASUREMENT_AGE_MS: Final = _DAY_MS
 
 
 class Background:
-    """The background work of one process."""
+    """The background work of one process; a version that stands by leaves it to the one that serves."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, stands_by: Callable[[], bool] = lambda: False) -> None:
         self._store = store
+        self._stands_by = stands_by
         self._retention_ms = settings.retention_days * _DAY_MS
         self._replicas = settings.replicas
         self._retained_at = 0.0
@@ -45,9 +47,12 @@ class Background:
         await repeat("background work", self._stand)
 
     async def _stand(self) -> None:
+        if self._stands_by():
+            await asyncio.sleep(_TICK_SECONDS)
+            return
         try:
             async with self._store.lead() as leading:
-                while True:
+                while not self._stands_by():
                     self._leads = await leading()
                     if self._leads:
                         await self.tick()

@@ -58,7 +58,11 @@ async def _migrate(settings: Settings) -> None:
 def _upgrade(connection: "Connection") -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415
 
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found > required_version():
+        return  # a newer version was here: migrations only ever add, and this one lives with what they added
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
     command.upgrade(config, "head")

@@ -20,8 +20,8 @@ LOGS_SOCKET: Final = "logs.sock"
 SERVICE_LABEL: Final = "com.docker.swarm.service.name"
 _MEMORY_MIB, _SPIKE_MIB = 80, 20
 """From where on the collector refuses, and how much of that is kept free for what comes at once."""
-_QUEUE: Final = {"queue_size": 500}
-"""Batches that wait for who keeps them; what is more is dropped, the newest first."""
+_QUEUE: Final = {"sizer": "bytes", "queue_size": 16_000_000}
+"""What waits for who keeps it, far below what makes the collector refuse; what is more is dropped, the newest first."""
 _RETRY: Final = {"max_elapsed_time": "5m"}
 
 
@@ -70,7 +70,6 @@ def render_collector(names: Names) -> str:
             },
             "prometheus_remote_write": {
                 "endpoint": f"http://{prometheus}:{PROMETHEUS_PORT}/api/v1/write",
-                "remote_write_queue": _QUEUE,
                 "retry_on_failure": _RETRY,
             },
         },

@@ -35,6 +35,18 @@ _BACKLOG = Alert(
     Example({_WAITING: 0, _MAY_WAIT: 500}, {_WAITING: 400}),
 )
 
+_TAKEN = 'otelcol_fluent_records_generated{job="collector"}'
+_SENT = 'otelcol_exporter_sent_log_records{job="collector",exporter="otlp_http/logs"}'
+_LOST = Alert(
+    "TelemetryLost",
+    "1 - sum(rate(otelcol_exporter_sent_log_records[10m])) / sum(rate(otelcol_fluent_records_generated[10m])) > 0.1",
+    5,
+    "warning",
+    "{{ $value | humanizePercentage }} of the log lines are not passed on",
+    "Agents feel nothing; what happens now cannot be looked up later",
+    Example({_TAKEN: 600, _SENT: 600}, {_SENT: 300}, minutes=30),
+)
+
 
 def describe_platform(expected: Expected) -> Subject:
     """The rules that depend on how much there should be."""
@@ -143,7 +155,7 @@ def describe_platform(expected: Expected) -> Subject:
                 "Alerts that rest on it are blind",
                 Example(dict.fromkeys((_NODE, _DATABASE, _TELLS, *_COLLECTS), 1), {_NODE: 0}),
             ),
-            *([_BACKLOG] if expected.collected else []),
+            *([_BACKLOG, _LOST] if expected.collected else []),
             Alert(
                 "NotificationsFail",
                 "sum(rate(alertmanager_notifications_failed_total[5m])) > 0",

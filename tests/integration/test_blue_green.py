@@ -90,16 +90,26 @@ def test_a_new_version_comes_beside_serves_after_one_step_and_goes_back_in_one(s
         assert sides.serving == {"blue"}
         for active in ("green", "blue", "green"):
             sides.configure(active)
+            sides.change_version()  # what is new waits: a switch alone
             seconds = sides.up()
             assert sides.images == both, "a switch changes no version"
             wait_until(f"{active} does not serve alone; see its log", 10, partial(sides.serves, {active}))
             print(f"{active} serves: `make up` took {seconds:.1f} s")
     print(load.report())
     assert not load.failures, load.report()
-    sides.change_version()
     sides.up()
     assert sides.images["green"] == both["green"] and sides.images["blue"] not in both.values(), "blue is the next"
     assert sides.serving == {"green"}
+
+
+def test_who_stands_by_serves_while_the_other_is_gone(sides: Sides) -> None:
+    (green,) = find_services(sides.engine, f"{sides.user.name}-dev-coordinator-green")
+    green.scale(0)
+    answers = (httpx.HTTPStatusError, KeyError, ValueError)
+    seconds = wait_until("nobody serves in green's place", 60, partial(sides.serves, {"blue"}), answers)
+    print(f"blue serves {seconds:.1f} s after green went")
+    sides.up()
+    wait_until("green does not serve alone again", 15, partial(sides.serves, {"green"}))
 
 
 def test_a_setting_reaches_both_and_a_wrong_one_is_a_line(sides: Sides) -> None:

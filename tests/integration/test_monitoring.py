@@ -325,8 +325,11 @@ def test_a_collector_that_is_stuck_or_gone_slows_no_coordinator_and_its_lines_co
         collector.unpause()
     wait_until("a line that came meanwhile is lost", 60, lambda: watched.find_lines(title))
     collector.kill()
+    title = secrets.token_hex(8)
+    httpx.get(f"{watched.url}/v1/work/{title}")
     with Load(watched.url, per_second=40) as gone:
         wait_until("too few requests", 30, lambda: gone.sent > 300)
+    wait_until("no line comes to the collector that took its place", 90, lambda: watched.find_lines(title))
     for load in (before, stuck, gone):
         print(load.report())
     assert not stuck.failures and not gone.failures

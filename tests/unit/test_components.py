@@ -130,7 +130,7 @@ def test_log_lines_go_by_a_socket_that_nothing_but_the_engine_and_the_collector_
 
 def test_what_is_collected_is_kept_for_as_long_as_is_set(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     assert "-retentionPeriod=3d" in container(stack, "logs")["args"]
-    assert "--memory.max-traces=20000" in container(stack, "traces")["args"]
+    assert "--memory.max-traces=5000" in container(stack, "traces")["args"]
     assert container(stack, "coordinator")["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://beamops-dev-collector:4318"
 
 
@@ -203,7 +203,8 @@ def test_the_password_is_nowhere_but_in_the_secret(stack: list[pulumi.runtime.Mo
 def test_grafana_lets_nobody_look_who_is_not_signed_in(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
     spec = container(stack, "grafana")
     assert spec["env"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/run/secrets/grafana_password"
-    assert spec["env"]["GF_AUTH_ANONYMOUS_ENABLED"] == spec["env"]["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    for closed in ("GF_AUTH_ANONYMOUS_ENABLED", "GF_USERS_ALLOW_SIGN_UP", "GF_METRICS_ENABLED"):
+        assert spec["env"][closed] == "false"
     assert not service(stack, "grafana")["endpointSpec"].get("ports"), "it is reached by way of the proxy"
     assert "tasks.beamops-dev-grafana:3000" in of_type(stack, "ServiceConfig")["proxy"]["dataRaw"]
 

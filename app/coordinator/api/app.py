@@ -116,7 +116,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
     async def run_beside(app: Litestar) -> AsyncIterator[None]:
         store = await open_store(settings)
         app.state.store, app.state.waiters, app.state.writes = store, Waiters(store), Writes(store)
-        background = Background(store, settings)
+        lifecycle.standby = settings.colour is not None
+        background = Background(store, settings, lambda: lifecycle.standby)
         beside = [
             asyncio.create_task(app.state.waiters.run()),
             asyncio.create_task(background.run()),
@@ -124,7 +125,6 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             asyncio.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}")),
         ]
         if settings.colour is not None:
-            lifecycle.standby = True
             stand_by = partial(setattr, lifecycle, "standby")
             beside.append(asyncio.create_task(colours.follow(store, Colour(settings.colour), stand_by)))
         app.state.tools, app.state.adviser = mcp.Tools(app), Adviser(settings)

@@ -78,7 +78,8 @@ def switch(
     colour: Annotated[Colour, typer.Argument(help="Of the version that is to serve.")], as_json: Json = False
 ) -> None:
     """Let one of two versions that run side by side serve, and the other stand by."""
-    _on_store(lambda transaction: colours.switch(transaction, colour))
+    if not _on_store(lambda transaction: colours.switch(transaction, colour)):
+        stop(f"no {colour} coordinator runs: nothing was switched", 1)
     confirm("serves", colour, as_json)
 
 

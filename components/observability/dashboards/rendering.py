@@ -63,5 +63,7 @@ def _draw(panel: Panel) -> stat.Panel | timeseries.Panel:
     drawn = drawn.title(panel.title).description(panel.says).unit(panel.unit).datasource(_SOURCE)
     for letter, (legend, expression) in zip(ascii_uppercase, panel.queries.items(), strict=False):
         query = prometheus.Dataquery().ref_id(letter).expr(expression).legend_format(legend).datasource(_SOURCE)
-        drawn = drawn.with_target(query.instant() if panel.number else query.range())
+        # Exemplars are of histograms: from a latency to a trace that had it.
+        lines = query.range().exemplar("_bucket" in expression)
+        drawn = drawn.with_target(query.instant() if panel.number else lines)
     return drawn

@@ -29,6 +29,15 @@ TELEMETRY = Dashboard(
                 "sent": "sum(rate(otelcol_exporter_sent_spans[5m]))",
             },
         ),
+        Panel(
+            "Log lines that are not passed on",
+            "percentunit",
+            {
+                "share": "1 - sum(rate(otelcol_exporter_sent_log_records[10m])) / "
+                "sum(rate(otelcol_fluent_records_generated[10m]))",
+            },
+            "Refused for want of memory, or dropped after five minutes of trying.",
+        ),
         Panel("Memory of a collector", "bytes", {"{{instance}}": "otelcol_process_memory_rss"}),
         Panel("Disk that log lines take", "bytes", {"kept": "sum(vl_data_size_bytes)"}),
         Panel("Memory of who keeps it", "bytes", {"{{job}}": 'process_resident_memory_bytes{job=~"logs|traces"}'}),

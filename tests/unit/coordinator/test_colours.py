@@ -59,6 +59,13 @@ def test_one_serves_until_the_other_does(store: dict[str, str], sides: dict[str,
         assert both > 10, "the one that served goes on until the proxies have found the other"
 
 
+def test_nothing_is_switched_to_who_is_not_there(store: dict[str, str]) -> None:
+    refused = switch(store, "green")
+    assert (
+        refused.returncode == 1 and refused.stderr == "coordinator: no green coordinator runs: nothing was switched\n"
+    )
+
+
 def test_there_are_two_colours(store: dict[str, str]) -> None:
     refused = switch(store, "red")
     assert refused.returncode == 2 and "'blue', 'green'" in refused.stderr

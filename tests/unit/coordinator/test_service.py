@@ -3,14 +3,15 @@
 import io
 import json
 import logging
-from contextlib import redirect_stdout
+import sqlite3
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 
 import httpx
 import pytest
 from coordinator import contract, telemetry
 from coordinator.api.app import Lifecycle, add_headers, create_app
-from coordinator.schema import required_version
+from coordinator.schema import migrate, required_version
 from coordinator.settings import Settings
 from litestar.testing import AsyncTestClient
 from pydantic import ValidationError
@@ -84,6 +85,16 @@ def test_the_published_interface_is_what_the_service_has() -> None:
     assert Settings.model_fields["port"].default == contract.PORT
     assert (contract.MIGRATIONS / "versions").is_dir()
     assert required_version() >= "0001"
+
+
+def test_a_store_that_a_newer_version_migrated_is_left_as_it_is(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'work.db'}")
+    migrate(settings)
+    with closing(sqlite3.connect(tmp_path / "work.db")) as store, store:
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+    migrate(settings)
+    with closing(sqlite3.connect(tmp_path / "work.db")) as store:
+        assert store.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
 
 
 def test_every_log_line_is_one_json_object() -> None:

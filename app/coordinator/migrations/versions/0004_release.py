@@ -1,4 +1,4 @@
-"""Which of two colours serves, where two versions run side by side."""
+"""Which of two colours serves, and when each was last seen, where two versions run side by side."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +8,10 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Create the table: it has one row at most."""
+    """Create the table: a row a colour."""
     op.create_table(
-        "release",
-        sa.Column("id", sa.BigInteger, sa.CheckConstraint("id = 1"), primary_key=True),
-        sa.Column("colour", sa.Text, nullable=False),
+        "colour",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("seen_at", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("chosen", sa.BigInteger, nullable=False, server_default="0"),
     )
