@@ -47,11 +47,7 @@ if names.environment != Environment.DEV:
 
     cloud = program.deploy(names, settings, made_up, endpoint)
 
-plan = Plan(
-    names,
-    PlanArgs(settings, engine),
-    on_engine,
-)
+plan = Plan(names, PlanArgs(settings, engine), on_engine)
 on_machines = cloud is not None and endpoint is None
 collector = settings.instrumentation.collector
 grafana = settings.monitoring.grafana and settings.containers.source == "pull"

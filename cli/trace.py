@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import docker
+from rich.markup import escape
 
 from cli.console import StopError, console
 from cli.watching import ask_watcher
@@ -31,13 +32,11 @@ def show_trace(client: docker.DockerClient, names: Names, trace: str) -> None:
     if not spans and not lines:
         raise StopError(f"nothing is known of the trace {trace}: it is older than what is kept, or not of this stack")
     for depth, span in _walk(spans, None):
-        service = span["service"]
-        console.print(
-            f"{'  ' * depth}[bold]{span['operationName']}[/] [dim]{service}[/] {span['duration'] / 1000:.1f} ms"
-        )
+        did, service = escape(span["operationName"]), escape(span["service"])
+        console.print(f"{'  ' * depth}[bold]{did}[/] [dim]{service}[/] {span['duration'] / 1000:.1f} ms")
     for line in lines:
         moment = datetime.fromisoformat(line["_time"]).astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
-        console.print(f"[dim]{moment}[/] [cyan]{line.get('service', '')}[/] ", end="")
+        console.print(f"[dim]{moment}[/] [cyan]{escape(line.get('service', ''))}[/] ", end="")
         console.print(line["_msg"], markup=False)
     console.print(f"spans: {len(spans)}, log lines: {len(lines)}")
 

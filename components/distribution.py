@@ -95,7 +95,7 @@ class Distribution(Chapter):
         coordinator = args.settings.coordinator
         self.coordinators = coordinator_services(names, coordinator)
         if coordinator.release == "rolling":
-            self._make_coordinator("coordinator", migration, {})
+            self._make_coordinator(PARTS["blue"], migration, {})
         else:
             sides = [
                 self._make_coordinator(part, migration, {contract.COLOUR: colour}, kept=colour in args.keeps)

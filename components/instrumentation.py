@@ -40,8 +40,8 @@ million, and it notes down each line that has no place any more."""
 def collect_logs(names: Names, engine_folder: str) -> LogDriver:
     """Let the engine hand log lines to the collector of its own node.
 
-    They wait in the engine's memory while the collector is away, and are dropped after that: no
-    container waits for it. The engine keeps a bounded copy, of which `docker service logs` reads.
+    They wait in the engine's memory while the collector is away, and what is more is dropped: no container waits for
+    it. The engine keeps a bounded copy on disk, which `docker service logs` reads.
     """
     socket = f"{engine_folder}/volumes/{names.of('sockets')}/_data/{LOGS_SOCKET}"
     return LogDriver(
