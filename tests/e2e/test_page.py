@@ -114,6 +114,8 @@ def test_it_reads_well_wide_and_on_a_phone(browser: Browser, client: Client, url
         expect(page.locator("#queue-age canvas")).to_be_visible()
         expect(page.locator("#work tr")).to_have_count(2)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} scrolls sideways"
+        board = page.locator("[aria-labelledby=board-title]")
+        assert board.evaluate("one => one.scrollWidth <= one.clientWidth"), f"{name}: the board scrolls sideways"
         ink, paper = page.evaluate(
             "() => ['color', 'backgroundColor'].map(name => getComputedStyle(document.documentElement)[name]"
             ".match(/\\d+/g).slice(0, 3).map(Number))"
