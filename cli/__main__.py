@@ -305,7 +305,10 @@ def grafana(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     opened = _open(stack, aws, images=False)
     password = opened.read_secret("grafana_password")
     if password is None:
-        raise StopError(f"{stack} has no Grafana; set beamops:monitoring.grafana in Pulumi.{stack}.yaml")
+        raise StopError(
+            f"{stack} has no Grafana; set beamops:monitoring.grafana in Pulumi.{stack}.yaml, and pull images: "
+            "it cannot be built"
+        )
     console.print(f"{opened.outputs()['url']}{GRAFANA_PATH}/ [dim](user admin, password on the next line)[/]")
     sys.stdout.write(f"{password}\n")
 

@@ -19,6 +19,13 @@ def render_page() -> str:
         "",
         "Settings stand in `Pulumi.<stack>.yaml` under `config:`, a group a chapter; what is not set has the default",
         "below. An unknown key, a wrong type or a value outside its bounds stops the run before anything is made.",
+        "A dot in a key below is a level there:",
+        "",
+        "```yaml",
+        "config:",
+        f"  {NAMESPACE}:monitoring: {{enabled: true}}",
+        f"  {NAMESPACE}:distribution: {{coordinator: {{replicas: 4, autoscale: {{maximum: 8}}}}}}",
+        "```",
         "",
     ]
     for name, field in Settings.model_fields.items():

@@ -33,6 +33,9 @@ _NO_COLOURS: Final = (
     "distribution.coordinator.release: given blue-green, which machines of an account cannot have; AWS=emulated can"
 )
 _UNWATCHED: Final = "instrumentation.collector: given true, and needs who watches it: set monitoring.enabled"
+_UNCOLLECTED: Final = (
+    "instrumentation.collector: given true, which machines of an account cannot have; AWS=emulated can"
+)
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
 
@@ -142,7 +145,9 @@ class AutoscaleSettings(Model):
 class CoordinatorSettings(Model):
     """The coordinator's service."""
 
-    replicas: int = Field(2, ge=1, le=12, description="Coordinators that serve at the same time.")
+    replicas: int = Field(
+        2, ge=1, le=12, description="Coordinators that serve at the same time; with blue-green, of each colour."
+    )
     memory_mib: int = Field(256, ge=128, le=4096, description="Memory limit of one coordinator, in MiB.")
     cpus: float = Field(1.0, gt=0, le=16, description="CPU limit of one coordinator, in cores.")
     drain_seconds: int = Field(
@@ -295,7 +300,9 @@ def _check_coordinator(settings: Settings) -> list[str]:
     coordinator, faults = settings.distribution.coordinator, []
     maximum, path = coordinator.autoscale.maximum, "distribution.coordinator"
     if coordinator.release == "rolling" and coordinator.active != "blue":
-        faults.append(f"{path}.active: given {coordinator.active}, and there are no colours: set release: blue-green")
+        faults.append(
+            f"{path}.active: given {coordinator.active}, and with release: rolling there are no colours; leave it out"
+        )
     if maximum is None:
         return faults
     path = f"{path}.autoscale.maximum: given {maximum}"
@@ -310,7 +317,9 @@ def _check_coordinator(settings: Settings) -> list[str]:
 
 def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
     faults = []
-    if settings.instrumentation.collector and not settings.monitoring.enabled:
+    if settings.instrumentation.collector and on_machines:
+        faults.append(_UNCOLLECTED)
+    elif settings.instrumentation.collector and not settings.monitoring.enabled:
         faults.append(_UNWATCHED)
     if settings.monitoring.grafana and not settings.monitoring.enabled:
         faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")

@@ -77,6 +77,18 @@ class Turn:
                 self.standby = True
 
 
+async def leave(store: Store) -> None:
+    """A version without a colour serves always: what was chosen before it counts no more, should colours come again."""
+    while True:
+        try:
+            async with store.transaction() as transaction:
+                await transaction.run("forget_colours")
+        except StoreUnavailableError:
+            await asyncio.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
 async def follow(store: Store, own: Colour, stand_by: Callable[[bool], None]) -> Never:
     """Say whether to stand by, whenever that changes, until cancelled; a replica begins by standing by.
 

@@ -45,12 +45,12 @@ class Sides:
         return found
 
     @property
-    def serving(self) -> set[str]:
+    def serving(self) -> set[str | None]:
         """The colours that answered twenty requests."""
         url = f"http://127.0.0.1:{self.user.port}/v1/config"
         return {httpx.get(url).json()["settings"]["COORDINATOR_COLOUR"] for _ in range(20)}
 
-    def serves(self, colours: set[str]) -> bool:
+    def serves(self, colours: set[str | None]) -> bool:
         return self.serving == colours
 
     def change_version(self) -> None:
@@ -121,5 +121,19 @@ def test_a_setting_reaches_both_and_a_wrong_one_is_a_line(sides: Sides) -> None:
         (service,) = find_services(sides.engine, f"{sides.user.name}-dev-{part}")
         assert service.attrs["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"] == 300 * 1024 * 1024
     sides.user.configure(distribution={"coordinator": {"active": "green"}})
-    assert "there are no colours: set release: blue-green" in sides.user.refused("up")
+    assert "there are no colours; leave it out" in sides.user.refused("up")
     sides.configure("green")
+
+
+def test_a_stack_leaves_its_colours_and_what_was_chosen_with_them(sides: Sides) -> None:
+    port = {"port": sides.user.port}
+    sides.user.configure(distribution={"proxy": port, "coordinator": {"replicas": 1}})
+    with Load(f"http://127.0.0.1:{sides.user.port}", per_second=50) as load:
+        sides.up()
+        assert not find_services(sides.engine, f"{sides.user.name}-dev-coordinator-green")
+        assert sides.serving == {None}
+        sides.configure("blue")
+        sides.up()
+        wait_until("blue does not serve alone", 15, partial(sides.serves, {"blue"}))
+    print(load.report())
+    assert not load.failures, load.report()

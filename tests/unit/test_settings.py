@@ -99,8 +99,8 @@ def test_what_a_stack_file_says_wins_over_the_default() -> None:
         (
             {"distribution": {"coordinator": {"active": "green"}}},
             (
-                "Pulumi.dev.yaml: beamops:distribution.coordinator.active: given green, and there are no colours: "
-                "set release: blue-green"
+                "Pulumi.dev.yaml: beamops:distribution.coordinator.active: given green, and with release: rolling "
+                "there are no colours; leave it out"
             ),
         ),
         (

@@ -124,7 +124,9 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
             asyncio.create_task(webhooks.deliver(store, settings.webhook_key_file, background.leads)),
             asyncio.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}")),
         ]
-        if settings.colour is not None:
+        if settings.colour is None:
+            beside.append(asyncio.create_task(colours.leave(store)))
+        else:
             stand_by = partial(setattr, lifecycle, "standby")
             beside.append(asyncio.create_task(colours.follow(store, Colour(settings.colour), stand_by)))
         app.state.tools, app.state.adviser = mcp.Tools(app), Adviser(settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import embed, free_port, start, wait_until_ready
+from tests.servers import embed, free_port, serve, start, wait_until_ready
 from tests.waiting import wait_until
 
 
@@ -57,6 +57,15 @@ def test_one_serves_until_the_other_does(store: dict[str, str], sides: dict[str,
             assert time.monotonic() < end, f"{colour} does not serve alone; see its log: {found}"
             time.sleep(0.02)
         assert both > 10, "the one that served goes on until the proxies have found the other"
+
+
+def test_a_version_without_a_colour_forgets_what_was_chosen(
+    store: dict[str, str], sides: dict[str, str], tmp_path: Path
+) -> None:
+    assert switch(store, "green").returncode == 0
+    wait_until("green does not serve alone", 30, lambda: readiness(sides) == {"blue": 503, "green": 200})
+    with serve(store, tmp_path / "plain.log"):
+        wait_until("blue does not serve again", 30, lambda: readiness(sides) == {"blue": 200, "green": 503})
 
 
 def test_nothing_is_switched_to_who_is_not_there(store: dict[str, str]) -> None:
