@@ -206,6 +206,7 @@ dashboard --once
 admin create-token ci --role viewer
 admin list-tokens --json
 admin revoke-token {id}
+admin switch blue
 admin metrics
 admin openapi
 admin alerts
@@ -228,6 +229,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     store = {
         "COORDINATOR_DATABASE_URL": f"sqlite:///{tmp_path / 'work.db'}",
         "COORDINATOR_WEBHOOK_KEY_FILE": str(key),
+        "COORDINATOR_COLOUR": "blue",
     }
     with serve(store, tmp_path / "log") as url:
         yield {**os.environ, **store, "COORDINATOR_URL": url}
