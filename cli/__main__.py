@@ -18,7 +18,7 @@ from cli.alerts import show_alerts
 from cli.backups import back_up, restore
 from cli.comment import render_markdown
 from cli.console import StopError, console, fail, redirected
-from cli.coordinators import run_coordinator
+from cli.coordinators import switch_colour
 from cli.doctor import Account, report
 from cli.emulator import ensure_emulator, find_emulator, stop_emulator
 from cli.engine import ensure_engine, stop_engine
@@ -284,7 +284,7 @@ def restore_backup(file: Path, stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) ->
         coordinator = load_settings(stack, emulated=aws == Aws.EMULATED).distribution.coordinator
         if coordinator.release == "blue-green":
             # The backup's colour may be another one than today's.
-            run_coordinator(client, names, "switch", [*contract.SWITCH, coordinator.active])
+            switch_colour(client, names, coordinator.active)
 
 
 @app.command()
@@ -302,14 +302,14 @@ def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
 @app.command()
 def grafana(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Say where a stack's Grafana is, and print the password of its user `admin`."""
-    opened = _open(stack, aws, images=False)
-    password = opened.read_secret("grafana_password")
+    outputs = _open(stack, aws, images=False).outputs("--show-secrets")
+    password = outputs.get("grafana_password")
     if password is None:
         raise StopError(
             f"{stack} has no Grafana; set beamops:monitoring.grafana in Pulumi.{stack}.yaml, and pull images: "
             "it cannot be built"
         )
-    console.print(f"{opened.outputs()['url']}{GRAFANA_PATH}/ [dim](user admin, password on the next line)[/]")
+    console.print(f"{outputs['url']}{GRAFANA_PATH}/ [dim](user admin, password on the next line)[/]")
     sys.stdout.write(f"{password}\n")
 
 

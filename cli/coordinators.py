@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import docker
+from coordinator import contract
 
 from cli.console import StopError
-from components.colours import PARTS
+from components.colours import PARTS, SWITCH
 from components.engine import find_container, find_services
 from components.naming import Names
 from components.resources import run_job
@@ -44,6 +45,16 @@ def run_coordinator(
     container |= {"Command": command, "Env": [change(one) for one in container["Env"]]}
     container.pop("Healthcheck", None)
     run_job(client, template, names.of(part), names.labels("distribution"), networks=template.pop("Networks"), **more)
+
+
+def switch_colour(client: docker.DockerClient, names: Names, colour: str) -> None:
+    """Let a colour serve, beside the job of the stack that does so when the stack file says it.
+
+    Raises:
+        StopError: there is no coordinator.
+        EngineError: none of that colour runs.
+    """
+    run_coordinator(client, names, SWITCH, [*contract.SWITCH, colour])
 
 
 def _schema_of(client: docker.DockerClient, service: Any) -> str:

@@ -15,7 +15,7 @@ from cli.console import StopError, console, step
 from cli.places import cache_folder, data_folder
 from cli.programs import ensure_program
 from components import catalogue
-from components.catalogue import Image
+from components.catalogue import ProgramImage
 from components.containers import (
     PROGRAM_BASE,
     ROOT,
@@ -72,8 +72,7 @@ def ensure_images(settings: Settings, source: Source) -> None:
                     _build_program(client, image)
 
 
-def _build_program(client: docker.DockerClient, image: Image) -> None:
-    assert image.program is not None  # noqa: S101 - asked for those alone
+def _build_program(client: docker.DockerClient, image: ProgramImage) -> None:
     program = ensure_program(image)
     with (
         step(f"Image of {image.name}'s program {program_base(image, 'build')}"),
@@ -83,7 +82,7 @@ def _build_program(client: docker.DockerClient, image: Image) -> None:
         shutil.copyfile(program, context / "program")
         (context / "program").chmod(0o755)
         shutil.copyfile(PROGRAM_BASE / "Dockerfile", context / "Dockerfile")
-        given = {"BASE": base_reference(), "PROGRAM": image.program.path}
+        given = {"BASE": base_reference(), "PROGRAM": image.program}
         client.images.build(path=scratch, tag=program_base(image, "build"), buildargs=given, rm=True)
 
 

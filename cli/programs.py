@@ -9,20 +9,19 @@ from typing import Final
 from cli.console import step
 from cli.go import go
 from cli.places import cache_folder
-from components.catalogue import Image
+from components.catalogue import ProgramImage
 from components.containers import ROOT, program_digest
 
 _MANIFEST: Final = "manifest.yaml"
 _BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder"
 
 
-def ensure_program(image: Image) -> Path:
+def ensure_program(image: ProgramImage) -> Path:
     """The program of an image, built from the modules in images/<name> where it was not before.
 
     Raises:
         StopError: it cannot be built.
     """
-    assert image.program is not None  # noqa: S101 - asked for those alone
     kept = cache_folder() / f"program-{image.name}-{program_digest(image)[:16]}"
     if not kept.exists():
         with (
@@ -34,7 +33,7 @@ def ensure_program(image: Image) -> Path:
             if (sources / _MANIFEST).exists():
                 _generate(sources)
             program = str(sources / "program")
-            go(sources, "", "build", "-ldflags", "-s -w", "-o", program, image.program.package)
+            go(sources, "", "build", "-ldflags", "-s -w", "-o", program, image.package)
             os.rename(program, kept)  # noqa: PTH104 - in one step, whoever else builds it
     return kept
 

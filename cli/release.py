@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-from coordinator import contract
 
 from cli.console import StopError, console, step
-from cli.coordinators import run_coordinator
+from cli.coordinators import switch_colour
 from cli.tokens import make_token
-from components.colours import SWITCH
 from components.engine import EngineError, connect
 from components.naming import STACK_LABEL, Names
 
@@ -118,7 +116,7 @@ def release(
         with connect(swarm) as client:
             back = roll_back(client, names, before)
             if switched_from is not None:
-                run_coordinator(client, names, SWITCH, [*contract.SWITCH, switched_from])
+                switch_colour(client, names, switched_from)
                 console.print(f"! {switched_from} serves again: make it the active one in the stack file.")
         put = f"{', '.join(back)} run again what they ran before" if back else "no service had changed"
         console.print(f"! The release does not do: {put}.")

@@ -184,9 +184,9 @@ class Stack:
             self._ask("state", "unprotect", "--all", "--yes", "--stack", self.name)
         self._work("destroy", "--yes", "--skip-preview", "--refresh")
 
-    def outputs(self) -> dict[str, Any]:
-        """What the last `up` gave; empty when nothing is deployed."""
-        answer = self._ask("stack", "output", "--json", "--stack", self.name)
+    def outputs(self, *flags: str) -> dict[str, Any]:
+        """What the last `up` gave; empty when nothing is deployed. With `--show-secrets` secrets too."""
+        answer = self._ask("stack", "output", "--json", *flags, "--stack", self.name)
         outputs: dict[str, Any] = json.loads(answer or "{}")
         return outputs
 
@@ -199,12 +199,6 @@ class Stack:
         """Which versions of the coordinator the state knows of, and which of them serves."""
         state = json.loads(self._ask("stack", "export", "--stack", self.name))
         return find_released((state["deployment"] or {}).get("resources", []))
-
-    def read_secret(self, output: str) -> str | None:
-        """What the last `up` gave as a secret; None where it did not."""
-        answer = self._ask("stack", "output", "--json", "--show-secrets", "--stack", self.name)
-        secret: str | None = json.loads(answer or "{}").get(output)
-        return secret
 
     def _work(self, command: str, *flags: str) -> None:
         arguments = [

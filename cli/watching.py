@@ -8,7 +8,7 @@ from cli.console import StopError
 from components.engine import find_container
 from components.naming import Names
 
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 5
 """A busy engine now and then loses what a command said."""
 
 

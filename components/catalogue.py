@@ -8,16 +8,6 @@ from typing import Final
 
 
 @dataclass(frozen=True)
-class Program:
-    """A program in Go that no Debian package has."""
-
-    path: str
-    """Where its official image has it, and ours too."""
-    package: str
-    """What is built of the modules in images/<name>."""
-
-
-@dataclass(frozen=True)
 class Image:
     """A third-party image."""
 
@@ -26,8 +16,19 @@ class Image:
     """Its reference in a registry, pinned by digest."""
     user: str
     """uid:gid that it runs as, the same however the image came about."""
-    program: Program | None = None
-    """Where what is pulled or built has no more than that: images/program lays a folder and busybox on it."""
+
+
+@dataclass(frozen=True)
+class ProgramImage(Image):
+    """An image that has a program in Go and no more, whether it is pulled or built: no Debian package has it.
+
+    images/program lays a folder for data and busybox on it.
+    """
+
+    program: str
+    """Where the official image has it, and ours too."""
+    package: str
+    """What is built of the modules in images/<name>."""
 
 
 PYTHON: Final = Image(
@@ -71,24 +72,27 @@ BUSYBOX: Final = Image(
     "busybox:1.37.0@sha256:9db7b59979c38555a39def84a31fb98b5296952f9e3afd4f6f11f05b07adfab0",
     "10001:10001",
 )
-COLLECTOR: Final = Image(
+COLLECTOR: Final = ProgramImage(
     "collector",
     "otel/opentelemetry-collector-contrib:0.160.0"
     "@sha256:799dc6cf12c96192af37b5bdba804da8c10b3bc563b43cb90c3f3c58d9572ad6",
     "10001:10001",
-    Program("/otelcol-contrib", "."),
+    "/otelcol-contrib",
+    ".",
 )
-LOGS: Final = Image(
+LOGS: Final = ProgramImage(
     "logs",
     "victoriametrics/victoria-logs:v1.52.0@sha256:47b820890d64c4575a2a0a46415dcd8a4fd59a0f1fcd6a377693d7aea639442e",
     "10001:10001",
-    Program("/victoria-logs-prod", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
+    "/victoria-logs-prod",
+    "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs",
 )
-TRACES: Final = Image(
+TRACES: Final = ProgramImage(
     "traces",
     "jaegertracing/all-in-one:1.62.0@sha256:836e9b69c88afbedf7683ea7162e179de63b1f981662e83f5ebb68badadc710f",
     "10001:10001",
-    Program("/go/bin/all-in-one-linux", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
+    "/go/bin/all-in-one-linux",
+    "github.com/jaegertracing/jaeger/cmd/all-in-one",
 )
 GRAFANA: Final = Image(
     "grafana",

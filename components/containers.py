@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components import catalogue
-from components.catalogue import Image
+from components.catalogue import Image, ProgramImage
 from components.chapter import Chapter
 from components.naming import Names, digest_files, list_sources
 
@@ -62,7 +62,7 @@ class Containers(Chapter):
         )
         return pulled.name
 
-    def _lay_on(self, image: Image, source: Source) -> pulumi.Output[str]:
+    def _lay_on(self, image: ProgramImage, source: Source) -> pulumi.Output[str]:
         base = program_base(image, source)
         tools = base if source == "build" else catalogue.BUSYBOX.pull
         return self._build(image.name, program_reference(image, source), PROGRAM, base, TOOLS=tools)
@@ -112,13 +112,13 @@ def built_reference(image: Image) -> str:
     return _reference(image.name, digest_files(folder, [folder / "Dockerfile"], base_reference()))
 
 
-def program_digest(image: Image) -> str:
+def program_digest(image: ProgramImage) -> str:
     """What a program in Go is built from."""
     folder = ROOT / "images" / image.name
     return digest_files(folder, list_sources(folder))
 
 
-def program_base(image: Image, source: Source) -> str:
+def program_base(image: ProgramImage, source: Source) -> str:
     """The image that has a program in Go: its official one, or one that `make images` makes."""
     if source == "pull":
         return image.pull
@@ -128,7 +128,7 @@ def program_base(image: Image, source: Source) -> str:
     )
 
 
-def program_reference(image: Image, source: Source) -> str:
+def program_reference(image: ProgramImage, source: Source) -> str:
     """The image of a program in Go, as it is deployed."""
     return _reference(image.name, digest_files(PROGRAM, list_sources(PROGRAM), program_base(image, source)))
 

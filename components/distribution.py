@@ -17,7 +17,7 @@ from components.network import Network
 from components.proxy import GRACE_SECONDS, HEALTH_PATH, HEALTH_PORT, ProxyConfig, render_proxy
 from components.resources import Job
 from components.secrets import Secrets
-from components.service import MIB, File, LogDriver, fetch, make_config, make_service
+from components.service import MIB, File, LogDriver, fetch, make_config, make_service, make_volume
 from components.settings import DistributionSettings, Environment
 
 _AUTHORITIES_FILE: Final = "/etc/beamops/database-authorities.pem"
@@ -116,14 +116,7 @@ class Distribution(Chapter):
         args, settings = self._args, self._args.settings.database
         script = (ROOT / "images" / "postgresql" / "start.sh").read_text()
         start = self._config("database-start", script, "/etc/beamops/start.sh")
-        volume = docker.Volume(
-            "database",
-            docker.VolumeArgs(
-                name=self.names.of("database"),
-                labels=self.label(docker.VolumeLabelArgs),
-            ),
-            self.options(protect=self.names.environment == Environment.PROD),
-        )
+        volume = make_volume(self, "database", protect=self.names.environment == Environment.PROD)
         return make_service(
             self,
             "database",

@@ -14,7 +14,7 @@ from components.network import Network
 from components.observability.dashboards.rendering import DASHBOARDS, render_dashboard
 from components.observability.grafana import DASHBOARDS_FOLDER, render_provider, render_sources
 from components.proxy import GRAFANA_HEALTH_PATH, GRAFANA_PATH, GRAFANA_PORT
-from components.service import File, LogDriver, fetch, make_config, make_service
+from components.service import File, LogDriver, fetch, make_config, make_service, make_volume
 
 GRAFANA_MEMORY_MIB: Final = 256
 _PASSWORD_FILE: Final = "/run/secrets/grafana_password"  # noqa: S105 - a path
@@ -54,11 +54,6 @@ def make_grafana(chapter: Chapter, args: GrafanaArgs) -> pulumi.Output[str]:
         ),
         chapter.options(depends_on=[args.swarm]),
     )
-    volume = docker.Volume(
-        "grafana",
-        docker.VolumeArgs(name=chapter.names.of("grafana"), labels=chapter.label(docker.VolumeLabelArgs)),
-        chapter.options(),
-    )
     sources = render_sources(chapter.names, traces=args.traces)
     files = {
         "grafana-sources": (sources, f"{_PROVISIONING}/datasources/beamops.yml"),
@@ -96,7 +91,7 @@ def make_grafana(chapter: Chapter, args: GrafanaArgs) -> pulumi.Output[str]:
         },
         secrets=[File(secret.id, secret.name, _PASSWORD_FILE)],
         configs=[make_config(chapter, part, content, path, args.swarm) for part, (content, path) in files.items()],
-        volumes={"/var/lib/grafana": volume.name},
+        volumes={"/var/lib/grafana": make_volume(chapter, "grafana").name},
         constraints=[args.constraint],
         start_seconds=120,
         log_driver=args.log_driver,

@@ -148,8 +148,7 @@ class Instrumentation(Chapter):
         make_service(self, part, health=health, memory_mib=memory, cpus=0.25, log_driver=logs, **values)
 
     def _make_collector(self, observability: pulumi.Input[str]) -> None:
-        image, program = catalogue.COLLECTOR, catalogue.COLLECTOR.program
-        assert program is not None  # noqa: S101 - it is one
+        image = catalogue.COLLECTOR
         path = "/etc/beamops/collector.yaml"
         configuration = make_config(self, "collector", render_collector(self.names), path, self._args.swarm)
         # Each node makes its own when a container comes; this one is here to go with the stack.
@@ -169,7 +168,7 @@ class Instrumentation(Chapter):
             "collector",
             image=self._args.images[image.name],
             user=image.user,
-            command=[program.path, f"--config=file:{configuration.path}"],
+            command=[image.program, f"--config=file:{configuration.path}"],
             networks=[observability],
             health=fetch(f"http://127.0.0.1:{COLLECTOR_HEALTH_PORT}/"),
             memory_mib=COLLECTOR_MEMORY_MIB,

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components import catalogue
-from components.catalogue import Image
+from components.catalogue import ProgramImage
 from components.chapter import Chapter
 from components.naming import Names
 from components.network import Network
@@ -27,7 +27,7 @@ from components.observability.configuration import (
     render_prometheus,
 )
 from components.observability.rules import render_rules
-from components.service import File, LogDriver, fetch, make_config, make_service
+from components.service import File, LogDriver, fetch, make_config, make_service, make_volume
 from components.settings import InstrumentationSettings, MonitoringSettings
 
 ALERTMANAGER_MEMORY_MIB: Final = 64
@@ -77,7 +77,7 @@ class Monitoring(Chapter):
                 "--enable-feature=exemplar-storage",
                 *(["--web.enable-remote-write-receiver"] if args.instrumentation.collector else []),
             ],
-            volumes=self._keep("prometheus", "/prometheus"),
+            volumes={"/prometheus": make_volume(self, "prometheus").name},
             networks=[observability],
             memory_mib=settings.memory_mib,
             configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
@@ -98,7 +98,7 @@ class Monitoring(Chapter):
             networks=[observability, args.network.edge.id],
             memory_mib=ALERTMANAGER_MEMORY_MIB,
             secrets=[told],
-            volumes=self._keep("alertmanager", "/alertmanager"),
+            volumes={"/alertmanager": make_volume(self, "alertmanager").name},
         )
         if args.instrumentation.collector:
             self._make_logs(observability)
@@ -135,7 +135,7 @@ class Monitoring(Chapter):
             ],
             networks=[observability],
             memory_mib=LOGS_MEMORY_MIB,
-            volumes=self._keep(catalogue.LOGS.name, "/data"),
+            volumes={"/data": make_volume(self, catalogue.LOGS.name).name},
         )
 
     def _make_traces(self, observability: pulumi.Input[str]) -> None:
@@ -152,25 +152,15 @@ class Monitoring(Chapter):
             memory_mib=TRACES_MEMORY_MIB,
         )
 
-    def _make_program(self, image: Image, health: str, **values: Any) -> None:
-        assert image.program is not None  # noqa: S101 - they are
+    def _make_program(self, image: ProgramImage, health: str, **values: Any) -> None:
         self._make_keeper(
             image.name,
             health,
             image=self._args.images[image.name],
             user=image.user,
-            command=[image.program.path],
+            command=[image.program],
             **values,
         )
-
-    def _keep(self, part: str, folder: str) -> dict[str, pulumi.Input[str]]:
-        """A volume of its own, at that folder."""
-        volume = docker.Volume(
-            part,
-            docker.VolumeArgs(name=self.names.of(part), labels=self.label(docker.VolumeLabelArgs)),
-            self.options(),
-        )
-        return {folder: volume.name}
 
     def _make_keeper(self, part: str, health: str, **values: Any) -> None:
         make_service(

@@ -175,6 +175,12 @@ def make_config(chapter: Chapter, part: str, content: str, path: str, swarm: pul
     return File(config.id, config.name, path)
 
 
+def make_volume(chapter: Chapter, part: str, *, protect: bool | None = None) -> docker.Volume:
+    """A volume with a chapter's name and labels."""
+    arguments = docker.VolumeArgs(name=chapter.names.of(part), labels=chapter.label(docker.VolumeLabelArgs))
+    return docker.Volume(part, arguments, chapter.options(protect=protect))
+
+
 def memory_volume_options(user: str) -> docker.ServiceTaskSpecContainerSpecMountVolumeOptionsArgs:
     """A file system in memory that is the user's own, on whatever node the container comes to."""
     uid, _, gid = user.partition(":")
