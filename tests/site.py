@@ -35,20 +35,6 @@ from tests.servers import free_port
 
 MANAGERS, WORKERS = 3, 2
 _SUBJECTS = f"DNS:*.aaaaaaaaaa.{REGION}.rds.amazonaws.com"
-_MOTO = """
-import json, sys
-import moto.ecr.models as ecr
-from moto.server import main
-from moto.ssm.responses import SimpleSystemManagerResponse as Ssm
-Ssm.start_session = lambda _: json.dumps({{"SessionId": "s", "TokenValue": "t", "StreamUrl": "wss://nowhere"}})
-made = ecr.Repository.__init__
-def make(self, *given, **named):
-    made(self, *given, **named)
-    self.uri = "127.0.0.1:{registry}/" + self.name
-ecr.Repository.__init__ = make
-main(sys.argv[1:])
-"""
-"""moto's server, whose repositories are in the registry that is there, and which lets sessions start."""
 _PLUGIN = """#!{python} -P
 # What the AWS CLI hands a session to: here a connection with the machine's address on the test's own bridge.
 import json, os, pathlib, socket, sys, threading
@@ -301,8 +287,9 @@ def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
             stop.enter_context(process(*leading, log=folder / "forward.log"))
         stop.enter_context(
             process(
-                sys.executable, "-c", _MOTO.format(registry=registry), "-H", "127.0.0.1", "-p", str(moto),
-                log=folder / "moto.log", MOTO_IAM_LOAD_MANAGED_POLICIES="true", MOTO_ACM_VALIDATION_WAIT="1",
+                sys.executable, "-m", "tests.account", "-H", "127.0.0.1", "-p", str(moto),
+                log=folder / "moto.log", BEAMOPS_REGISTRY=str(registry),
+                MOTO_IAM_LOAD_MANAGED_POLICIES="true", MOTO_ACM_VALIDATION_WAIT="1",
             )
         )  # fmt: skip
         stop.enter_context(

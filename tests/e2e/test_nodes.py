@@ -74,7 +74,7 @@ def url(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     port = free_port()
     with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "moto_server"), "-H", HOST, "-p", str(port)], stdout=log, stderr=log
+            [sys.executable, "-m", "tests.account", "-H", HOST, "-p", str(port)], stdout=log, stderr=log
         )
     try:
         address = f"http://{HOST}:{port}"
