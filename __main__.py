@@ -13,11 +13,13 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
+from components import catalogue
 from components.autoscaling import Autoscaling, AutoscalingArgs
 from components.colours import RELEASED_VARIABLE, keep_versions, read_released
-from components.containers import Containers, ContainersArgs, coordinator_reference
+from components.containers import Containers, ContainersArgs, coordinator_reference, watching_images
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
+from components.engine import ENGINE_FOLDER
 from components.grafana import GrafanaArgs, make_grafana
 from components.instrumentation import Instrumentation, InstrumentationArgs, collect_logs, collector_endpoint
 from components.monitoring import Monitoring, MonitoringArgs
@@ -56,27 +58,23 @@ if settings.monitoring.grafana and not grafana:
         "beamops:monitoring.grafana: Grafana is left out, since it cannot be built and images are built here. Its "
         "dashboards are in docs/dashboards; `make alerts` and `make trace` show what is wrong"
     )
-needed = ContainersArgs(
-    settings.containers.source,
-    database=not on_machines,
-    monitoring=settings.monitoring.enabled,
-    telemetry=collector,
-    grafana=grafana,
-)
+needed = ContainersArgs(settings.containers.source, database=not on_machines, watching=watching_images(settings))
 containers = Containers(names, needed, on_engine)
 database: SwarmDatabase | ServerDatabase
 beneath: pulumi.Resource
 if cloud is not None and on_machines:
     beneath = release = program.release(names, settings, cloud, engine.host, containers, made_up)
     host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
-    images, database = release.images, release.database
+    images, watching, database = release.images, release.watching, release.database
+    keeps_data = None
 else:
     development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
     beneath = swarm = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
     host, on_swarm, swarm_id = engine.host, on_engine, development.swarm.id
     assert containers.postgresql is not None  # noqa: S101 - made where it runs here
-    images = Images(containers.coordinator, containers.proxy)
-    database = SwarmDatabase(containers.postgresql, swarm.data_constraint)
+    images, watching = Images(containers.coordinator, containers.proxy), containers.watching
+    keeps_data = swarm.data_constraint
+    database = SwarmDatabase(containers.postgresql, keeps_data)
 autoscale = settings.distribution.coordinator.autoscale
 network = Network(
     names,
@@ -89,7 +87,8 @@ network = Network(
     ),
     on_swarm,
 )
-log_driver = collect_logs(names, engine.folder) if collector else IN_FILES
+folder = ENGINE_FOLDER if on_machines else engine.folder
+log_driver = collect_logs(names, folder) if collector else IN_FILES
 released = read_released(os.environ.get(RELEASED_VARIABLE))
 password = None if cloud is None else cloud.database_password
 secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password, settings.monitoring.enabled), on_swarm)
@@ -114,10 +113,9 @@ distribution = Distribution(
 )
 
 if settings.monitoring.enabled:
-    watching = {**containers.monitoring, **containers.telemetry}
     instrumentation = Instrumentation(
         names,
-        InstrumentationArgs(watching, network, secrets, log_driver, collector, distribution.coordinators, beneath),
+        InstrumentationArgs(watching, network, secrets, log_driver, collector, distribution, beneath),
         on_swarm,
     )
     targets = [*instrumentation.targets]
@@ -141,13 +139,14 @@ if settings.monitoring.enabled:
                 scaled=autoscale.maximum is not None,
                 collected=collector,
             ),
-            swarm.data_constraint,
+            keeps_data,
             beneath,
         ),
         on_swarm,
     )
-    if containers.grafana is not None:
-        shown_by = GrafanaArgs(containers.grafana, collector, network, swarm.data_constraint, log_driver, beneath)
+    if grafana:
+        image = watching[catalogue.GRAFANA.name]
+        shown_by = GrafanaArgs(image, collector, network, keeps_data, log_driver, beneath)
         pulumi.export("grafana_password", pulumi.Output.secret(make_grafana(monitoring, shown_by)))
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)

@@ -32,6 +32,7 @@ from cli.stack import Stack, load_settings, swarm_host
 from cli.tokens import make_token, revoke_token
 from cli.toolchain import add_stand_in, check_aws_plugin, ensure_toolchain
 from cli.trace import show_trace
+from cli.watching import Watchers
 from components import reference
 from components.aws.account import check_account
 from components.containers import ROOT
@@ -290,13 +291,8 @@ def restore_backup(file: Path, stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) ->
 @app.command()
 def alerts(stack: _Name = "dev", aws: _Aws = Aws.ACCOUNT) -> None:
     """Say what is wrong now, by the rules, and what to do."""
-    if stack != Environment.DEV and aws == Aws.ACCOUNT:
-        raise StopError(
-            f"nothing watches the machines of {stack} yet; `make doctor STACK={stack}` looks at its account"
-        )
-    with _connect(stack, aws) as (client, names):
-        _services(client, names)
-        show_alerts(client, names)
+    with _watchers(stack, aws) as watchers:
+        show_alerts(watchers)
 
 
 @app.command()
@@ -320,9 +316,8 @@ def trace(
     aws: _Aws = Aws.ACCOUNT,
 ) -> None:
     """Show a trace: its spans, and the log lines that belong to it."""
-    with _connect(stack, aws) as (client, names):
-        _services(client, names)
-        show_trace(client, names, trace)
+    with _watchers(stack, aws) as watchers:
+        show_trace(watchers, trace)
 
 
 def _short(image: str) -> str:
@@ -341,6 +336,14 @@ def _connect(stack: str, aws: Aws) -> Iterator[tuple[docker.DockerClient, Names]
     host, names = _find_swarm(stack, aws)
     with connect(host) as client:
         yield client, names
+
+
+@contextmanager
+def _watchers(stack: str, aws: Aws) -> Iterator[Watchers]:
+    host, names = _find_swarm(stack, aws)
+    with connect(host) as client:
+        _services(client, names)
+        yield Watchers(client, host, names)
 
 
 @contextmanager

@@ -4,22 +4,19 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import docker
-
 from cli.console import StopError, console
-from cli.watching import ask_watcher
-from components.naming import Names
+from cli.watching import Watchers
 from components.observability.configuration import PROMETHEUS_PORT
 
 
-def show_alerts(client: docker.DockerClient, names: Names) -> None:
+def show_alerts(watchers: Watchers) -> None:
     """A line for each alert that fires or is about to, and for each target that does not answer.
 
     Raises:
         StopError: Prometheus does not run there, or does not answer.
     """
-    alerts = [one for one in _ask(client, names, "alerts")["alerts"] if one["labels"]["severity"] != "none"]
-    targets = _ask(client, names, "targets?state=active")["activeTargets"]
+    alerts = [one for one in _ask(watchers, "alerts")["alerts"] if one["labels"]["severity"] != "none"]
+    targets = _ask(watchers, "targets?state=active")["activeTargets"]
     lost = [target for target in targets if target["health"] != "up"]
     for alert in sorted(alerts, key=lambda one: (one["labels"]["severity"], one["labels"]["alertname"])):
         labels, told = alert["labels"], alert["annotations"]
@@ -34,8 +31,8 @@ def show_alerts(client: docker.DockerClient, names: Names) -> None:
     console.print(f"{len(alerts)} firing or about to; {len(targets) - len(lost)} of {len(targets)} targets answer")
 
 
-def _ask(client: docker.DockerClient, names: Names, path: str) -> Any:
-    said = ask_watcher(client, names, "prometheus", f"{PROMETHEUS_PORT}/api/v1/{path}", "monitoring.enabled")
+def _ask(watchers: Watchers, path: str) -> Any:
+    said = watchers.ask("prometheus", f"{PROMETHEUS_PORT}/api/v1/{path}", "monitoring.enabled")
     if not said:
-        raise StopError(f"{names.of('prometheus')} says nothing of {path}; try again")
+        raise StopError(f"{watchers.names.of('prometheus')} says nothing of {path}; try again")
     return json.loads(said)["data"]

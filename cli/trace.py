@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import docker
 from rich.markup import escape
 
 from cli.console import StopError, console
-from cli.watching import ask_watcher
-from components.naming import Names
+from cli.watching import Watchers
 from components.observability.collector import LOGS_PORT, TRACES_QUERY_PORT
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -20,7 +18,7 @@ _LINES_MAX: Final = 1000
 _SETTING: Final = "instrumentation.collector"
 
 
-def show_trace(client: docker.DockerClient, names: Names, trace: str) -> None:
+def show_trace(watchers: Watchers, trace: str) -> None:
     """Print a trace's spans, each below the one that it is part of, and then its log lines, oldest first.
 
     Raises:
@@ -28,7 +26,7 @@ def show_trace(client: docker.DockerClient, names: Names, trace: str) -> None:
     """
     if not _ID.fullmatch(trace):
         raise StopError("a trace's id is 32 hexadecimal digits; `coordinator work show <id>` names the one of its item")
-    spans, lines = _read_spans(client, names, trace), _read_lines(client, names, trace)
+    spans, lines = _read_spans(watchers, trace), _read_lines(watchers, trace)
     if not spans and not lines:
         raise StopError(f"nothing is known of the trace {trace}: it is older than what is kept, or not of this stack")
     for depth, span in _walk(spans, None):
@@ -41,8 +39,8 @@ def show_trace(client: docker.DockerClient, names: Names, trace: str) -> None:
     console.print(f"spans: {len(spans)}, log lines: {len(lines)}")
 
 
-def _read_spans(client: docker.DockerClient, names: Names, trace: str) -> list[dict[str, Any]]:
-    said = ask_watcher(client, names, "traces", f"{TRACES_QUERY_PORT}/api/traces/{trace}", _SETTING)
+def _read_spans(watchers: Watchers, trace: str) -> list[dict[str, Any]]:
+    said = watchers.ask("traces", f"{TRACES_QUERY_PORT}/api/traces/{trace}", _SETTING)
     if not said:
         return []
     (found,) = json.loads(said)["data"]
@@ -55,9 +53,9 @@ def _read_spans(client: docker.DockerClient, names: Names, trace: str) -> list[d
     return spans
 
 
-def _read_lines(client: docker.DockerClient, names: Names, trace: str) -> list[dict[str, Any]]:
+def _read_lines(watchers: Watchers, trace: str) -> list[dict[str, Any]]:
     query = urlencode({"query": f'trace_id:="{trace}" | sort by (_time)', "limit": _LINES_MAX})
-    said = ask_watcher(client, names, "logs", f"{LOGS_PORT}/select/logsql/query?{query}", _SETTING)
+    said = watchers.ask("logs", f"{LOGS_PORT}/select/logsql/query?{query}", _SETTING)
     return [json.loads(line) for line in (said or b"").splitlines()]
 
 

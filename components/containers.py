@@ -1,5 +1,6 @@
 """Chapter 3, Containers: every image, named by the content that it is made from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -11,6 +12,7 @@ from components import catalogue
 from components.catalogue import Image, ProgramImage
 from components.chapter import Chapter
 from components.naming import Names, digest_files, list_sources
+from components.settings import Settings
 
 ROOT: Final = Path(__file__).parent.parent
 PROGRAM: Final = ROOT / "images" / "program"
@@ -26,10 +28,8 @@ class ContainersArgs:
 
     source: Source
     database: bool
-    monitoring: bool
-    telemetry: bool
-    """Whether log lines and traces are collected and kept."""
-    grafana: bool
+    watching: Sequence[Image]
+    """Of those who watch the stack."""
 
 
 class Containers(Chapter):
@@ -41,22 +41,17 @@ class Containers(Chapter):
         super().__init__(names, options)
         self.postgresql = self._third_party(catalogue.POSTGRESQL, args.source) if args.database else None
         self.proxy = self._third_party(catalogue.PROXY, args.source)
-        watching = catalogue.MONITORING if args.monitoring else ()
-        self.monitoring = {image.name: self._third_party(image, args.source) for image in watching}
-        collecting = catalogue.TELEMETRY if args.telemetry else ()
-        self.telemetry = {image.name: self._lay_on(image, args.source) for image in collecting}
+        self.watching = {image.name: self._third_party(image, args.source) for image in args.watching}
         self.coordinator = self._build(
             "coordinator", coordinator_reference(args.source), ROOT / "app", packages_reference(args.source)
         )
-        self.grafana = self._pull(catalogue.GRAFANA) if args.grafana else None
         self.register_outputs({"postgresql": self.postgresql, "proxy": self.proxy, "coordinator": self.coordinator})
 
     def _third_party(self, image: Image, source: Source) -> pulumi.Output[str]:
+        if isinstance(image, ProgramImage):
+            return self._lay_on(image, source)
         if source == "build":
             return self._build(image.name, built_reference(image), ROOT / "images" / image.name, base_reference())
-        return self._pull(image)
-
-    def _pull(self, image: Image) -> pulumi.Output[str]:
         pulled = docker.RemoteImage(
             image.name, docker.RemoteImageArgs(name=image.pull, keep_locally=True), self.options()
         )
@@ -81,6 +76,23 @@ class Containers(Chapter):
             self.options(),
         )
         return image.name
+
+
+def watching_images(settings: Settings) -> tuple[Image, ...]:
+    """The images of those who watch a stack."""
+    images: tuple[Image, ...] = catalogue.MONITORING if settings.monitoring.enabled else ()
+    if settings.instrumentation.collector:
+        images += catalogue.TELEMETRY
+    if settings.monitoring.grafana and settings.containers.source == "pull":
+        images += (catalogue.GRAFANA,)
+    return images
+
+
+def third_party_reference(image: Image, source: Source) -> str:
+    """A third-party image as it is deployed."""
+    if isinstance(image, ProgramImage):
+        return program_reference(image, source)
+    return built_reference(image) if source == "build" else image.pull
 
 
 def base_reference() -> str:

@@ -90,7 +90,11 @@ class Distribution(Chapter):
         self._args = args
         self._on_server = isinstance(args.database, ServerDatabase)
         self.database = None if isinstance(args.database, ServerDatabase) else self._make_database(args.database)
-        self._authorities = self._make_authorities()
+        self.authorities = self._make_authorities()
+        """Files against which PostgreSQL's certificate is checked, where it is beyond the swarm."""
+        self.database_address = self._find_database()
+        if self._on_server and args.secrets.watcher_password is not None:
+            self._admit_watcher(args.secrets.watcher_password)
         migration = self._make_migration()
         coordinator = args.settings.coordinator
         self.coordinators = coordinator_services(names, coordinator)
@@ -146,12 +150,18 @@ class Distribution(Chapter):
         triggers = {"migrations": migrations, "database": database}
         return self._make_job("migration", command, triggers, [self.database or args.swarm])
 
+    def _admit_watcher(self, password: File) -> None:
+        """Who measures PostgreSQL has a role there; where PostgreSQL is a service, it makes the role as it starts."""
+        command, triggers = [*contract.ADMIT_WATCHER, password.path], {"password": password.name}
+        self._make_job("watcher", command, triggers, [self._args.swarm], [password])
+
     def _make_job(
         self,
         part: str,
         command: list[str],
         triggers: Mapping[str, pulumi.Input[str]],
         depends_on: Sequence[pulumi.Resource],
+        secrets: Sequence[File] = (),
     ) -> Job:
         args = self._args
         return Job(
@@ -163,10 +173,8 @@ class Distribution(Chapter):
             user=catalogue.PYTHON.user,
             env=self._coordinator_env(),
             networks=[args.network.data.id],
-            secret_id=args.secrets.password.id,
-            secret_name=args.secrets.password.name,
-            secret_file=args.secrets.password.path,
-            configs=[[file.id, file.name, file.path] for file in self._authorities],
+            secrets=[[file.id, file.name, file.path] for file in (args.secrets.password, *secrets)],
+            configs=[[file.id, file.name, file.path] for file in self.authorities],
             memory_bytes=args.settings.coordinator.memory_mib * MIB,
             labels=self.labels,
             triggers=dict(triggers),
@@ -202,7 +210,7 @@ class Distribution(Chapter):
                 **({contract.TRACES_ENDPOINT: args.traces} if args.traces else {}),
             },
             secrets=[args.secrets.password],
-            configs=self._authorities,
+            configs=self.authorities,
             spread=ZONE_LABEL if self._on_server else None,
             stop_seconds=settings.drain_seconds + 15,
         )
@@ -250,12 +258,16 @@ class Distribution(Chapter):
         observability = self._args.network.observability
         return [] if observability is None else [observability.id]
 
-    def _coordinator_env(self) -> dict[str, pulumi.Input[str]]:
+    def _find_database(self) -> pulumi.Output[str]:
+        """Where PostgreSQL is, from the host's name on, as its clients' libraries take it."""
         database, verified = self._args.database, ""
         address: pulumi.Input[str] = self.names.of("database")
         if isinstance(database, ServerDatabase):
             address, verified = database.address, f"?sslmode=verify-full&sslrootcert={_AUTHORITIES_FILE}"
-        url = pulumi.Output.concat("postgresql://coordinator@", address, f":{_DATABASE_PORT}/coordinator{verified}")
+        return pulumi.Output.concat(address, f":{_DATABASE_PORT}/coordinator{verified}")
+
+    def _coordinator_env(self) -> dict[str, pulumi.Input[str]]:
+        url = pulumi.Output.concat("postgresql://coordinator@", self.database_address)
         return {
             contract.DATABASE_URL: url,
             contract.DATABASE_PASSWORD_FILE: self._args.secrets.password.path,

@@ -19,6 +19,8 @@ from coordinator import contract
 
 from components.aws.session import ROOT, ensure_key, explain_session, is_session, ssh_options
 
+ENGINE_FOLDER: Final = "/var/lib/docker"
+"""Where an engine keeps what is its own, if it is not told otherwise."""
 _TIMEOUT_SECONDS: Final = 10
 _TUNNEL_SECONDS: Final = 60
 
@@ -40,8 +42,8 @@ class Engine:
     manager: bool
     free_disk_bytes: int | None
     """None where it cannot be known: the engine is on another machine."""
-    folder: str = "/var/lib/docker"
-    """Where it keeps what is its own; this is its default."""
+    folder: str = ENGINE_FOLDER
+    """Where it keeps what is its own."""
     socket_group: int | None = None
     """Number of the group that may use the engine's socket; None where it has none on this machine."""
 

@@ -1,6 +1,6 @@
 """Chapter 11, Instrumentation: who tells metrics of what cannot do it itself, who collects log lines and traces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from coordinator import contract
 
 from components import catalogue
 from components.chapter import Chapter
+from components.distribution import Distribution
 from components.naming import Names
 from components.network import Network
 from components.observability.collector import (
@@ -72,8 +73,8 @@ class InstrumentationArgs:
     secrets: Secrets
     log_driver: LogDriver
     collector: bool
-    coordinators: Sequence[str]
-    """Their services."""
+    distribution: Distribution
+    """Who is watched."""
     swarm: pulumi.Resource
     """Before any configuration."""
 
@@ -109,7 +110,8 @@ class Instrumentation(Chapter):
             networks=[observability],
             replicas=None,
         )
-        password = args.secrets.watcher_password
+        password, database = args.secrets.watcher_password, args.distribution.database_address
+        authorities = args.distribution.authorities
         assert password is not None  # noqa: S101 - there where this chapter is
         self._make_exporter(
             "postgres-exporter",
@@ -118,15 +120,17 @@ class Instrumentation(Chapter):
             user=catalogue.POSTGRES_EXPORTER.user,
             command=["postgres_exporter"],
             networks=[observability, args.network.data.id],
+            configs=authorities,
             env={
-                "DATA_SOURCE_URI": f"{names.of('database')}:5432/coordinator?sslmode=disable",
+                # Where no certificate is checked there is no TLS either, which this client would ask for.
+                "DATA_SOURCE_URI": pulumi.Output.concat(database, "" if authorities else "?sslmode=disable"),
                 "DATA_SOURCE_USER": "watcher",
                 "DATA_SOURCE_PASS_FILE": password.path,
             },
             secrets=[password],
         )
         self.targets: tuple[Target, ...] = (
-            Target("coordinator", args.coordinators, contract.PORT, contract.METRICS_PATH),
+            Target("coordinator", args.distribution.coordinators, contract.PORT, contract.METRICS_PATH),
             Target("proxy", [names.of("proxy")], EXPORTER_PORT),
             Target("postgresql", [names.of("postgres-exporter")], _DATABASE_PORT),
             Target("node", [names.of("node-exporter")], _NODE_PORT),

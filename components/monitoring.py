@@ -27,7 +27,7 @@ from components.observability.configuration import (
     render_prometheus,
 )
 from components.observability.rules import render_rules
-from components.service import File, LogDriver, fetch, make_config, make_service, make_volume
+from components.service import File, LogDriver, fetch, keep_data, make_config, make_service, place
 from components.settings import InstrumentationSettings, MonitoringSettings
 
 ALERTMANAGER_MEMORY_MIB: Final = 64
@@ -46,8 +46,8 @@ class MonitoringArgs:
     network: Network
     targets: Sequence[Target]
     expected: Expected
-    constraint: str
-    """The node that keeps data."""
+    constraint: str | None
+    """The node that keeps data; None where there is none, and any may."""
     swarm: pulumi.Resource
     """Before any configuration."""
 
@@ -77,7 +77,7 @@ class Monitoring(Chapter):
                 "--enable-feature=exemplar-storage",
                 *(["--web.enable-remote-write-receiver"] if args.instrumentation.collector else []),
             ],
-            volumes={"/prometheus": make_volume(self, "prometheus").name},
+            volumes={"/prometheus": keep_data(self, "prometheus", args.constraint)},
             networks=[observability],
             memory_mib=settings.memory_mib,
             configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
@@ -98,7 +98,7 @@ class Monitoring(Chapter):
             networks=[observability, args.network.edge.id],
             memory_mib=ALERTMANAGER_MEMORY_MIB,
             secrets=[told],
-            volumes={"/alertmanager": make_volume(self, "alertmanager").name},
+            volumes={"/alertmanager": keep_data(self, "alertmanager", args.constraint)},
         )
         if args.instrumentation.collector:
             self._make_logs(observability)
@@ -135,7 +135,7 @@ class Monitoring(Chapter):
             ],
             networks=[observability],
             memory_mib=LOGS_MEMORY_MIB,
-            volumes={"/data": make_volume(self, catalogue.LOGS.name).name},
+            volumes={"/data": keep_data(self, catalogue.LOGS.name, self._args.constraint)},
         )
 
     def _make_traces(self, observability: pulumi.Input[str]) -> None:
@@ -169,7 +169,7 @@ class Monitoring(Chapter):
             health=fetch(f"http://127.0.0.1:{health}"),
             cpus=0.5,
             order="stop-first",  # a data folder has one holder
-            constraints=[self._args.constraint],
+            constraints=place(self._args.constraint),
             start_seconds=120,
             log_driver=self._args.log_driver,
             **values,

@@ -9,6 +9,8 @@ from typing import Final
 STACK_LABEL: Final = "beamops.stack"
 CHAPTER_LABEL: Final = "beamops.chapter"
 CHAPTER_TAG: Final = "beamops:chapter"
+INSTANCE_LABEL: Final = "beamops.instance"
+"""Of a swarm's node on AWS: which machine it is. The leading manager sets it, before anything is placed there."""
 
 
 @dataclass(frozen=True)

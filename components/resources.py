@@ -182,9 +182,7 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         user: str,
         env: dict[str, pulumi.Input[str]],
         networks: list[pulumi.Input[str]],
-        secret_id: pulumi.Input[str],
-        secret_name: pulumi.Input[str],
-        secret_file: str,
+        secrets: list[list[pulumi.Input[str]]],
         configs: list[list[pulumi.Input[str]]],
         memory_bytes: int,
         labels: dict[str, str],
@@ -193,8 +191,8 @@ class Job(dynamic.Resource, module="docker", name="Job"):
     ) -> None:
         values = {
             "host": host, "name": service, "image": image, "command": command, "user": user, "env": env,
-            "networks": networks, "secret_id": secret_id, "secret_name": secret_name, "secret_file": secret_file,
-            "configs": configs, "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers,
+            "networks": networks, "secrets": secrets, "configs": configs,
+            "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers,
         }  # fmt: skip
         super().__init__(_JobProvider(), name, values, opts)
 
@@ -209,8 +207,8 @@ def _run_props(props: dict[str, Any]) -> None:
             user=props["user"],
             read_only=True,
             cap_drop=["ALL"],
-            secrets=[SecretReference(props["secret_id"], props["secret_name"], props["secret_file"], uid, uid, 0o400)],
-            configs=[ConfigReference(id_, name, path, uid, uid, 0o400) for id_, name, path in props.get("configs", [])],
+            secrets=[SecretReference(id_, name, path, uid, uid, 0o400) for id_, name, path in props["secrets"]],
+            configs=[ConfigReference(id_, name, path, uid, uid, 0o400) for id_, name, path in props["configs"]],
             labels=props["labels"],
         )
         template = TaskTemplate(

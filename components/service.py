@@ -60,7 +60,7 @@ class ServiceSpec:
     replicas_most: int | None = None
     """Something else moves the replicas, from `replicas` up to so many."""
     arguments: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secrets: Sequence[File] = ()
     configs: Sequence[File] = ()
     volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
@@ -179,6 +179,19 @@ def make_volume(chapter: Chapter, part: str, *, protect: bool | None = None) -> 
     """A volume with a chapter's name and labels."""
     arguments = docker.VolumeArgs(name=chapter.names.of(part), labels=chapter.label(docker.VolumeLabelArgs))
     return docker.Volume(part, arguments, chapter.options(protect=protect))
+
+
+def keep_data(chapter: Chapter, part: str, constraint: str | None) -> pulumi.Input[str]:
+    """The name of a volume for data that is kept on the node of that constraint.
+
+    Where no node keeps data, each makes its own when a container comes to it, and takes it along when it ends.
+    """
+    return chapter.names.of(part) if constraint is None else make_volume(chapter, part).name
+
+
+def place(constraint: str | None) -> list[str]:
+    """The constraints of a service whose data is kept so."""
+    return [] if constraint is None else [constraint]
 
 
 def memory_volume_options(user: str) -> docker.ServiceTaskSpecContainerSpecMountVolumeOptionsArgs:

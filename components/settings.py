@@ -28,14 +28,14 @@ STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
-_NOT_ON_MACHINES: Final = "monitoring.enabled: given true, which machines of an account cannot have; AWS=emulated can"
 _NO_COLOURS: Final = (
     "distribution.coordinator.release: given blue-green, which machines of an account cannot have; AWS=emulated can"
 )
-_UNWATCHED: Final = "instrumentation.collector: given true, and needs who watches it: set monitoring.enabled"
-_UNCOLLECTED: Final = (
-    "instrumentation.collector: given true, which machines of an account cannot have; AWS=emulated can"
+_NOT_SCALED: Final = (
+    "distribution.coordinator.autoscale.maximum: given {}, which machines of an account cannot have: nodes follow the "
+    "load there (beamops:autoscaling)"
 )
+_UNWATCHED: Final = "instrumentation.collector: given true, and needs who watches it: set monitoring.enabled"
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
 
@@ -206,9 +206,7 @@ class InstrumentationSettings(Model):
 class MonitoringSettings(Model):
     """Chapters 11 and 12: who is asked for metrics, how long they are kept, who is told."""
 
-    enabled: bool = Field(
-        default=False, description="Watch the stack; on AWS only with AWS=emulated, not yet on machines of an account."
-    )
+    enabled: bool = Field(default=False, description="Watch the stack: metrics, rules, alerts.")
     retention_days: int = Field(15, ge=1, le=400, description="How long metrics are kept, in days.")
     storage_mib: int = Field(2048, ge=256, le=1048576, description="Disk that metrics may take, in MiB: the oldest go.")
     memory_mib: int = Field(256, ge=128, le=65536, description="Memory limit of Prometheus, in MiB.")
@@ -317,16 +315,14 @@ def _check_coordinator(settings: Settings) -> list[str]:
 
 def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
     faults = []
-    if settings.instrumentation.collector and on_machines:
-        faults.append(_UNCOLLECTED)
-    elif settings.instrumentation.collector and not settings.monitoring.enabled:
+    if settings.instrumentation.collector and not settings.monitoring.enabled:
         faults.append(_UNWATCHED)
     if settings.monitoring.grafana and not settings.monitoring.enabled:
         faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")
     if settings.distribution.coordinator.release == "blue-green" and on_machines:
         faults.append(_NO_COLOURS)
-    if settings.monitoring.enabled and on_machines:
-        faults.append(_NOT_ON_MACHINES)
+    if (maximum := settings.distribution.coordinator.autoscale.maximum) is not None and on_machines:
+        faults.append(_NOT_SCALED.format(maximum))
     return faults
 
 

@@ -29,8 +29,9 @@ HOST = f"{NETWORK}.254"
 _START = """
 d=$1; hostname "$2"
 mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /etc/docker
-mkdir -p /run/docker; rm -f "$d/docker.pid" "$d/docker.sock"
-exec docker-init -s -- dockerd --data-root "$d/data" --exec-root /run/docker --pidfile "$d/docker.pid" \
+mkdir -p /run/docker "$d/data" /var/lib/docker; mount --bind "$d/data" /var/lib/docker
+rm -f "$d/docker.pid" "$d/docker.sock"
+exec docker-init -s -- dockerd --exec-root /run/docker --pidfile "$d/docker.pid" \
   -H "unix://$d/docker.sock" --cgroup-parent "/$2" --userland-proxy=false --log-level warn --dns "$3"
 """
 

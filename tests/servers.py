@@ -19,11 +19,11 @@ def free_port() -> int:
         return port
 
 
-def wait_until_ready(url: str, seconds: float = 30) -> None:
+def wait_until_ready(url: str, seconds: float = 30, path: str = "/readyz") -> None:
     end = time.monotonic() + seconds
     while True:
         try:
-            answer = httpx.get(f"{url}/readyz", timeout=2)
+            answer = httpx.get(f"{url}{path}", timeout=2)
             if answer.status_code == 200:
                 return
             said = answer.text

@@ -26,6 +26,9 @@ REVOKE: Final = ("coordinator", "admin", "revoke-token")
 TOKEN_PREFIX: Final = "cbt_"  # noqa: S105 - what tokens begin with
 SWITCH: Final = ("coordinator", "admin", "switch")
 """Lets the `COLOUR` that follows serve, and the other stand by; within seconds, in which both serve."""
+ADMIT_WATCHER: Final = ("coordinator", "admin", "admit-watcher")
+"""Makes PostgreSQL's role `watcher`, which may measure and read no table, with the password in the file that follows:
+for a server that is not started by images/postgresql."""
 AUTOSCALE: Final = ("coordinator", "autoscale")
 """Moves the replicas of a service; `--service`, `--prometheus`, `--engine` (an `ENGINE_PROXY`), `--ready-per-replica`
 and `--p95-ms` follow."""

@@ -1,6 +1,7 @@
 """Chapter 3 on AWS, Containers: repositories for our images, and a cache of those of others."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,8 @@ class ContainersArgs:
     key: pulumi.Input[str]
     source: Source
     cache: bool
+    pushed: Sequence[str]
+    """Names of third-party images that are pushed, and not pulled by way of the cache."""
     protected: bool
 
 
@@ -38,10 +41,9 @@ class Containers(AwsChapter):
     def __init__(self, names: Names, args: ContainersArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         self._args = args
-        self.repositories = {"coordinator": self._make_repository("coordinator")}
-        if args.source == "build":
-            self.repositories["proxy"] = self._make_repository("proxy")
-        elif args.cache:
+        proxy = ["proxy"] if args.source == "build" else []
+        self.repositories = {part: self._make_repository(part) for part in ("coordinator", *proxy, *args.pushed)}
+        if args.source == "pull" and args.cache:
             aws.ecr.PullThroughCacheRule(
                 "public",
                 aws.ecr.PullThroughCacheRuleArgs(

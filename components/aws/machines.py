@@ -21,7 +21,7 @@ from pulumi import dynamic
 
 from components import catalogue
 from components.engine import EngineError, connect
-from components.naming import STACK_LABEL
+from components.naming import INSTANCE_LABEL, STACK_LABEL
 from components.resources import remove_service, run_job
 
 _POLL_SECONDS: Final = 3
@@ -29,8 +29,6 @@ _PUSH_SECONDS: Final = 900
 _CHECK: Final = Path(__file__).parent / "overlay_check.py"
 _CHECK_SECONDS: Final = 30
 _MIB: Final = 1024 * 1024
-_LABEL: Final = "beamops.instance"
-"""Set by the leading manager, with the node's zone, before anything is placed by it."""
 
 
 class _PushProvider(dynamic.ResourceProvider):
@@ -185,7 +183,7 @@ def _await_nodes(props: dict[str, Any]) -> str:
             )
         time.sleep(_POLL_SECONDS)
     with connect(props["host"]) as client:
-        while [node for node in client.nodes.list() if _LABEL not in node.attrs["Spec"]["Labels"]]:
+        while [node for node in client.nodes.list() if INSTANCE_LABEL not in node.attrs["Spec"]["Labels"]]:
             if time.monotonic() > end:
                 raise EngineError(
                     "the leading manager does not label its nodes; look at its log: journalctl -u beamops-node"

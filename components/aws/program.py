@@ -19,6 +19,7 @@ from components.aws.release import Release, ReleaseArgs
 from components.aws.secrets import Secrets, SecretsArgs
 from components.aws.session import session_host, ssh_options
 from components.containers import Containers as LocalContainers
+from components.containers import watching_images
 from components.distribution import ServerDatabase
 from components.naming import Names
 from components.settings import Environment, Settings
@@ -62,7 +63,8 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     network = Network(names, NetworkArgs(settings.network, settings.distribution.proxy.port), on_aws)
     secrets = Secrets(names, SecretsArgs(settings.secrets, account, region, protected), on_aws)
     # moto has no pull-through cache; what runs with it pulls nothing from AWS.
-    images = ContainersArgs(secrets.key.arn, settings.containers.source, endpoint is None, protected)
+    pushed = [image.name for image in watching_images(settings)]
+    images = ContainersArgs(secrets.key.arn, settings.containers.source, endpoint is None, pushed, protected)
     containers = Containers(names, images, on_aws)
     if settings.pipeline.repository is not None:
         Pipeline(names, PipelineArgs(settings.pipeline, account, region), on_aws)
@@ -118,6 +120,7 @@ def release(
             settings.network.region,
             settings.containers.source,
             containers,
+            watching_images(settings),
             cloud.repositories,
             production.managers,
             settings.autoscaling.minimum,

@@ -1,5 +1,6 @@
 """Chapter 9 on AWS, Release: the images by digest, and nodes that are ready for them, before any service is made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,12 +12,13 @@ from components.aws.containers import CACHE
 from components.aws.machines import CarryingOverlay, PushedImage, ReadyNodes
 from components.catalogue import Image
 from components.chapter import AwsChapter
-from components.containers import Containers, Source, built_reference, coordinator_reference
+from components.containers import Containers, Source, built_reference, coordinator_reference, third_party_reference
 from components.distribution import Images, ServerDatabase
 from components.naming import Names
 
 _JOIN_SECONDS: Final = 600
 """Until a machine that has just been made has installed what it needs, and joined."""
+_TAG_LENGTH: Final = 32
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class ReleaseArgs:
     region: str
     source: Source
     containers: Containers
+    watching: Sequence[Image]
+    """Images of those who watch the stack."""
     repositories: dict[str, aws.ecr.Repository]
     managers: int
     workers: int
@@ -48,13 +52,19 @@ class Release(AwsChapter):
     def __init__(self, names: Names, args: ReleaseArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
         self._args = args
-        coordinator = self._push(
-            "coordinator", args.containers.coordinator, coordinator_reference(args.source).rpartition(":")[2]
-        )
+        coordinator = self._push("coordinator", args.containers.coordinator, coordinator_reference(args.source))
         proxy = self._third_party(catalogue.PROXY, args.containers.proxy)
         self.host, self.on_swarm, self.database = args.host, args.on_swarm, args.database
         self.images = Images(coordinator, proxy)
-        images = pulumi.Output.all(coordinator, proxy).apply(lambda found: " ".join(sorted(found)))
+        self.watching = {
+            image.name: self._push(
+                image.name, args.containers.watching[image.name], third_party_reference(image, args.source)
+            )
+            for image in args.watching
+        }
+        images = pulumi.Output.all(coordinator, proxy, *self.watching.values()).apply(
+            lambda found: " ".join(sorted(found))
+        )
         told = aws.ssm.Parameter(
             "images",
             aws.ssm.ParameterArgs(
@@ -90,19 +100,20 @@ class Release(AwsChapter):
 
     def _third_party(self, image: Image, local: pulumi.Input[str]) -> pulumi.Output[str]:
         if self._args.source == "build":
-            return self._push(image.name, local, built_reference(image).rpartition(":")[2])
+            return self._push(image.name, local, built_reference(image))
         name, _, digest = image.pull.partition("@")
         registry = self._args.repositories["coordinator"].repository_url.apply(lambda url: url.partition("/")[0])
         path = f"{self.names.stack}/{CACHE}/docker/library/{name.partition(':')[0]}@{digest}"
         return pulumi.Output.concat(registry, "/", path)
 
-    def _push(self, name: str, image: pulumi.Input[str], tag: str) -> pulumi.Output[str]:
+    def _push(self, name: str, image: pulumi.Input[str], reference: str) -> pulumi.Output[str]:
+        """The image in its repository, under a tag that is of its content, as its reference here is."""
         return PushedImage(
             name,
             host=self._args.engine,
             image=image,
             repository=self._args.repositories[name].repository_url,
-            tag=tag,
+            tag=reference.rpartition(":")[2][:_TAG_LENGTH],
             region=self._args.region,
             opts=self.options(),
         ).reference

@@ -1,8 +1,9 @@
 """How the engine of a swarm on AWS is reached: SSH through Session Manager, so that no port 22 is open to anybody.
 
-A host is written `ssh://ec2-user@<stack>.<region>.session`, and never the name of a machine: machines come and go. This
-file is also the program that SSH runs to connect (`ProxyCommand`): it finds a manager that is in the swarm, lets EC2
-Instance Connect put our public key there for a minute, and hands over to Session Manager.
+A swarm is written `ssh://ec2-user@<stack>.<region>.session`, and never by the name of a machine: machines come and go.
+One of its machines is written so for a moment, to ask what runs there: `ssh://ec2-user@<instance>.<stack>.<region>.session`.
+This file is also the program that SSH runs to connect (`ProxyCommand`): it finds a manager that is in the swarm, lets
+EC2 Instance Connect put our public key there for a minute, and hands over to Session Manager.
 
 It needs the AWS CLI and the session-manager-plugin, and these permissions: ec2:DescribeInstances,
 ec2-instance-connect:SendSSHPublicKey, ssm:StartSession.
@@ -28,6 +29,11 @@ _DOCUMENT: Final = "AWS-StartSSHSession"
 def session_host(stack: str, region: str) -> str:
     """The address of a stack's swarm, as Docker writes addresses."""
     return f"ssh://{USER}@{stack}.{region}{_DOMAIN}"
+
+
+def machine_host(host: str, instance: str) -> str:
+    """The address of one machine of a swarm, whose own address is `host`."""
+    return host.replace(f"{USER}@", f"{USER}@{instance}.")
 
 
 def is_session(host: str) -> bool:
@@ -101,13 +107,13 @@ def find_manager(stack: str, region: str) -> str | None:
 
 
 def main(host: str) -> None:
-    """Connect standard input and output with a manager's SSH."""
+    """Connect standard input and output with the SSH of a manager, or of the machine that is named."""
     import boto3  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    stack, _, region = host.removesuffix(_DOMAIN).rpartition(".")
+    *named, stack, region = host.removesuffix(_DOMAIN).split(".")
     try:
-        instance = find_manager(stack, region)
+        instance = named[0] if named else find_manager(stack, region)
         if instance is None:
             raise SystemExit(f"beamops: no manager of {stack} in {region} is in a swarm; `make doctor` says more")
         key = (_FOLDER.expanduser() / "key.pub").read_text().strip()

@@ -265,5 +265,5 @@ def test_each_command_runs(environment: dict[str, str]) -> None:
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         note(words, done.stdout, names)
         ran |= {command for command in commands if tuple(words[: len(command)]) == command}
-    # `serve` is what all of these were asking; the two others run in test_autoscaling.py.
-    assert set(commands) - ran == {("serve",), ("autoscale",), ("engine-proxy",)}
+    # `serve` is what all of these were asking; two others run in test_autoscaling.py, the last in test_watcher.py.
+    assert set(commands) - ran == {("serve",), ("autoscale",), ("engine-proxy",), ("admin", "admit-watcher")}

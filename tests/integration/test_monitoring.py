@@ -20,11 +20,11 @@ from docker.models.containers import Container
 
 from cli.images import ensure_images
 from cli.toolchain import Toolchain
-from cli.watching import ask_watcher
+from cli.watching import Watchers
 from components import catalogue
 from components.catalogue import Image
 from components.containers import ROOT, Source
-from components.engine import find_container
+from components.engine import engine_host, find_container
 from components.naming import Names
 from components.observability.alert import Alert, Expected
 from components.observability.collector import COLLECTOR_PORT, LOGS_PORT
@@ -130,7 +130,7 @@ class Watched:
         return found
 
     def fetch(self, part: str, address: str) -> bytes:
-        said = ask_watcher(self.engine, Names(self.name, "dev"), part, address, "monitoring")
+        said = Watchers(self.engine, engine_host(None), Names(self.name, "dev")).ask(part, address, "monitoring")
         assert said is not None, f"{part} knows no {address}"
         return said
 

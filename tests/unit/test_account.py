@@ -1,30 +1,40 @@
 """The account that tests stand in for AWS: what the lease relies on has to hold there too."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
-from tests.account import stand_in
+from components.containers import ROOT
 from tests.aws import ask
+from tests.servers import free_port, wait_until_ready
 
 RACERS, ROUNDS = 20, 10
+_SERVER = """
+import sys
+from tests.account import main, stand_in
+# Threads change so often that moto alone lets two in, in about every fourth round.
+sys.setswitchinterval(1e-6)
+stand_in()
+main(sys.argv[1:])
+"""
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    stand_in()
-    server, before = ThreadedMotoServer(port=0, verbose=False), sys.getswitchinterval()
-    # Threads change so often that moto alone lets two in, in about every fourth round.
-    sys.setswitchinterval(1e-6)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-    sys.setswitchinterval(before)
+def url(tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-c", _SERVER, "-H", "127.0.0.1", "-p", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    wait_until_ready(address, 30, "/moto-api/")
+    yield address
+    process.terminate()
+    process.wait(20)
 
 
 def test_of_twenty_who_write_on_a_condition_one_does(url: str) -> None:

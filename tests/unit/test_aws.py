@@ -237,7 +237,11 @@ def test_a_zone_that_the_region_lacks_is_one_line() -> None:
             "the certificate is of us-east-1, the stack of eu-central-1",
         ),
         ("staging", {"production": {}}, "certificate_arn: not given"),
-        ("staging", {"monitoring": {"enabled": True}}, "which machines of an account cannot have; AWS=emulated can"),
+        (
+            "staging",
+            {"monitoring": {"enabled": True}, "distribution": {"coordinator": {"autoscale": {"maximum": 4}}}},
+            "autoscale.maximum: given 4, which machines of an account cannot have: nodes follow the load there",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(stack_name: str, changes: dict[str, Any], line: str) -> None:

@@ -7,11 +7,13 @@ import pytest
 
 from cli import trace
 from cli.console import StopError, console
+from cli.watching import Watchers
 from components.naming import Names
 
 ID = "954f385699c79d107ed30f074c82d7c9"
 NAMES = Names("x", "dev")
 CLIENT: Any = None
+WATCHERS = Watchers(CLIENT, "unix:///nowhere", NAMES)
 
 
 def span(name: str, id_: str, above: str | None, begin: int) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, spans: list[dict[str, Any]], lines: 
     """What who keeps them would say."""
     found = {"data": [{"spans": spans, "processes": {"p1": {"serviceName": "coordinator"}}}]}
     said = {"traces": json.dumps(found).encode() if spans else None, "logs": "\n".join(map(json.dumps, lines)).encode()}
-    monkeypatch.setattr(trace, "ask_watcher", lambda _client, _names, part, *_: said[part])
+    monkeypatch.setattr(Watchers, "ask", lambda _watchers, part, *_: said[part])
 
 
 def test_spans_stand_below_what_they_are_part_of_and_lines_after(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +38,7 @@ def test_spans_stand_below_what_they_are_part_of_and_lines_after(monkeypatch: py
     line = {"_time": "2026-11-26T12:47:06.606Z", "service": "x-dev-coordinator", "_msg": '{"event":"[red]request"}'}
     answer(monkeypatch, spans, [line])
     with console.capture() as shown:
-        trace.show_trace(CLIENT, NAMES, ID)
+        trace.show_trace(WATCHERS, ID)
     assert shown.get().splitlines() == [
         "[bold]POST[/] /v1/work coordinator 3.7 ms",
         "  store coordinator 3.7 ms",
@@ -49,6 +51,6 @@ def test_spans_stand_below_what_they_are_part_of_and_lines_after(monkeypatch: py
 def test_what_is_not_kept_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, [], [])
     with pytest.raises(StopError, match="older than what is kept, or not of this stack"):
-        trace.show_trace(CLIENT, NAMES, ID)
+        trace.show_trace(WATCHERS, ID)
     with pytest.raises(StopError, match="32 hexadecimal digits"):
-        trace.show_trace(CLIENT, NAMES, "954F")
+        trace.show_trace(WATCHERS, "954F")

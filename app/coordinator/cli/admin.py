@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -81,6 +82,26 @@ def switch(
     if not _on_store(lambda transaction: colours.switch(transaction, colour)):
         stop(f"no {colour} coordinator runs: nothing was switched", 1)
     confirm("serves", colour, as_json)
+
+
+@group.command()
+def admit_watcher(
+    password_file: Annotated[Path, typer.Argument(help="File that holds the password that the role gets.")],
+    as_json: Json = False,
+) -> None:
+    """Let PostgreSQL's role `watcher` measure it; it reads none of the coordinator's tables."""
+    from coordinator import watcher  # noqa: PLC0415
+    from coordinator.cli import read_settings  # noqa: PLC0415
+
+    settings = read_settings()
+    if settings.sqlite_path is not None:
+        stop("the store is a file of SQLite, which has no roles", 2)
+    try:
+        password = password_file.read_text().strip()
+    except OSError as error:
+        stop(f"{password_file}: {error.strerror}", 2)
+    asyncio.run(watcher.admit(settings.database_dsn(), password))
+    confirm("admitted", watcher.ROLE, as_json)
 
 
 @group.command()
