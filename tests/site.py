@@ -16,11 +16,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import docker
 import httpx
+import yaml
 from docker.models.containers import Container
 
 from cli.commands import install
@@ -28,6 +31,7 @@ from cli.places import cache_folder
 from components import catalogue
 from components.aws.session import ensure_key
 from components.containers import ROOT, built_reference
+from components.engine import find_container
 from tests.aws import REGION, SIGNED_IN, ask
 from tests.images import ensure_image
 from tests.nodes import HOST, SCRIPT, Node, Nodes, run
@@ -150,6 +154,47 @@ class Site:
             "BEAMOPS_IMAGES": "build",
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
+
+    def configure(self, **chapters: dict[str, Any]) -> None:
+        """Add to the stack file's settings."""
+        content = yaml.safe_load(self.stack_file.read_text())
+        content["config"] |= {f"beamops:{chapter}": given for chapter, given in chapters.items()}
+        self.stack_file.write_text(yaml.safe_dump(content))
+
+    def find(self, part: str) -> Container:
+        """A container of a service, on whichever machine."""
+        for node in self.workers:
+            client = docker.DockerClient(base_url=node.engine)
+            self.stop.callback(client.close)
+            found = find_container(client, f"{self.stack}-{part}")
+            if isinstance(found, Container):
+                return found
+        raise AssertionError(f"no container of {part} runs on a worker")
+
+    def query(self, expression: str) -> list[Any]:
+        """Ask the stack's Prometheus."""
+        address = f"http://127.0.0.1:9090/api/v1/query?{urlencode({'query': expression})}"
+        done = self.find("prometheus").exec_run(["busybox", "wget", "-q", "-O", "-", address])
+        assert done.exit_code == 0 and isinstance(done.output, bytes), done.output
+        found: list[Any] = json.loads(done.output)["data"]["result"]
+        return found
+
+    def read_metric(self, alarm: dict[str, Any]) -> list[float]:
+        """What CloudWatch has of the metric that an alarm looks at, of the last hour."""
+        now = datetime.now(UTC)
+        told = self.client("cloudwatch").get_metric_statistics(
+            Namespace=alarm["Namespace"], MetricName=alarm["MetricName"], Dimensions=alarm["Dimensions"],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), Period=alarm["Period"],
+            Statistics=["Maximum"],
+        )  # fmt: skip
+        return [point["Maximum"] for point in told["Datapoints"]]
+
+    def type(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Type a command of ours for staging."""
+        command = [sys.executable, "-c", _COMMAND, *arguments, "--stack", "staging"]
+        return subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
+        )
 
     def call(self, *arguments: str) -> str:
         """Type a command of ours for staging, and give what it says; machines start meanwhile, as AWS starts them."""

@@ -14,6 +14,7 @@ KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
 JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
 ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
 PORT=2377
+ALERTS='http://127.0.0.1:9093/api/v2/alerts?active=true&silenced=false&inhibited=false'
 TABLE="$BEAMOPS_STACK-swarm"
 PARAMETERS="/$BEAMOPS_STACK/swarm"
 
@@ -198,6 +199,18 @@ tell_load() {
     --dimensions "Stack=$BEAMOPS_STACK" --value "$(echo "$ready $workers" | awk '{print $1 / ($2 > 0 ? $2 : 1)}')"
 }
 
+# What fires, by severity, from the node that Alertmanager runs on: its container has no credentials of AWS, the node has.
+tell_alerts() {
+  container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$BEAMOPS_STACK-alertmanager" --filter health=healthy)
+  [ -n "$container" ] || return 0
+  alerts=$(docker exec "$container" busybox wget -q -O - "$ALERTS") || return 0
+  for severity in critical warning; do
+    count=$(echo "$alerts" | grep -o "\"severity\":\"$severity\"" | wc -l)
+    aws cloudwatch put-metric-data --namespace BEAMOps --metric-name AlertsFiring \
+      --dimensions "Stack=$BEAMOPS_STACK,Severity=$severity" --value "$count"
+  done
+}
+
 # New tokens once a day: whoever has read an old one can join no more.
 rotate() {
   last=$(read_parameter rotated) || last=0
@@ -209,6 +222,7 @@ rotate() {
 keep() {
   [ "$(state)" = active ] || join
   pull
+  tell_alerts
   is_manager || return 0
   # A manager without its quorum lists nothing: it does not keep a dead swarm's lease alive.
   docker node ls >/dev/null 2>&1 || return 1

@@ -111,7 +111,7 @@ class Nodes(AwsChapter):
 
 
 def node_policy(role: Role, names: Names, account: str, region: str, *, lease: str, key: str) -> dict[str, Any]:
-    """What a node may do: read its own kind's token; a manager also writes tokens, holds the lease, ends workers."""
+    """What a node may do: read its kind's token, put metrics; managers also write tokens, hold the lease, end nodes."""
     tokens = f"arn:aws:ssm:{region}:{account}:parameter/{names.stack}/swarm"
     images = f"arn:aws:ecr:{region}:{account}:repository/{names.stack}"
     groups = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{names.stack}-*"
@@ -122,6 +122,7 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
         "kms:Decrypt": [key],
         tagging: [f"arn:aws:ec2:{region}:{account}:instance/*"],
         "ecr:GetAuthorizationToken": ["*"],
+        metric: ["*"],
         "ecr:BatchGetImage ecr:GetDownloadUrlForLayer": [f"{images}/*"],
         # What is pulled through the cache for the first time is put there by whoever pulls it.
         "ecr:BatchImportUpstreamImage ecr:CreateRepository": [f"{images}/{CACHE}/*"],
@@ -132,7 +133,6 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
             "ssm:GetParameter": [f"{tokens}/*"],
             "kms:Encrypt kms:GenerateDataKey": [key],
             "dynamodb:UpdateItem": [lease],
-            metric: ["*"],
             "autoscaling:CompleteLifecycleAction": [groups],
             "autoscaling:DescribeAutoScalingInstances ec2:DescribeInstances": ["*"],
         }

@@ -10,6 +10,7 @@ import pulumi_docker as docker
 from components.aws.autoscaling import Autoscaling, AutoscalingArgs
 from components.aws.containers import Containers, ContainersArgs
 from components.aws.database import read_authorities
+from components.aws.monitoring import Monitoring, MonitoringArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.nodes import Nodes, NodesArgs
 from components.aws.pipeline import Pipeline, PipelineArgs
@@ -26,7 +27,7 @@ from components.settings import Environment, Settings
 
 SERVICES: Final = (
     "acm", "autoscaling", "budgets", "cloudwatch", "dynamodb", "ec2", "ecr", "elbv2", "iam", "kms", "logs", "rds",
-    "route53", "s3", "secretsmanager", "ssm", "sts",
+    "route53", "s3", "secretsmanager", "sns", "ssm", "sts",
 )  # fmt: skip
 
 
@@ -61,7 +62,9 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
 
     Plan(names, PlanArgs(settings.plan), on_aws)
     network = Network(names, NetworkArgs(settings.network, settings.distribution.proxy.port), on_aws)
-    secrets = Secrets(names, SecretsArgs(settings.secrets, account, region, protected), on_aws)
+    secrets = Secrets(
+        names, SecretsArgs(settings.secrets, account, region, settings.monitoring.enabled, protected), on_aws
+    )
     # moto has no pull-through cache; what runs with it pulls nothing from AWS.
     pushed = [image.name for image in watching_images(settings)]
     images = ContainersArgs(secrets.key.arn, settings.containers.source, endpoint is None, pushed, protected)
@@ -87,6 +90,8 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
         on_aws,
     )
     Autoscaling(names, AutoscalingArgs(settings.autoscaling, production.workers.name), on_aws)
+    if settings.monitoring.enabled:
+        Monitoring(names, MonitoringArgs(settings.plan.alert_email, account, region, secrets.key.arn), on_aws)
 
     host = settings.production.domain or production.balancer.dns_name
     return Cloud(

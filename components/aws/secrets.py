@@ -23,6 +23,8 @@ class SecretsArgs:
     settings: SecretsSettings
     account: str
     region: str
+    alarms: bool
+    """Whether CloudWatch's alarms tell a topic that the key encrypts."""
     protected: bool
 
 
@@ -39,7 +41,7 @@ class Secrets(AwsChapter):
                 description=f"Everything that {names.stack} keeps",
                 enable_key_rotation=True,
                 deletion_window_in_days=_DELETION_DAYS,
-                policy=json.dumps(key_policy(args.account, args.region)),
+                policy=json.dumps(key_policy(args.account, args.region, alarms=args.alarms)),
                 tags=self.tags("key"),
             ),
             self.options(protect=args.protected, retain_on_delete=args.protected),
@@ -80,8 +82,16 @@ class Secrets(AwsChapter):
         self.register_outputs({"key": self.key.arn, "database": self.database.arn})
 
 
-def key_policy(account: str, region: str) -> dict[str, Any]:
-    """Who may use the key: the account's own policies decide; and CloudWatch Logs of the region, for this account."""
+def key_policy(account: str, region: str, *, alarms: bool) -> dict[str, Any]:
+    """Who may use the key: the account's own policies decide; and CloudWatch of the region, for this account."""
+    topics = {
+        "Sid": "Alarms",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -102,5 +112,6 @@ def key_policy(account: str, region: str) -> dict[str, Any]:
                     "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{region}:{account}:log-group:*"}
                 },
             },
+            *([topics] if alarms else []),
         ],
     }

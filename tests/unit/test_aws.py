@@ -107,6 +107,43 @@ def test_each_chapter_that_aws_has_is_there(stack: Seen) -> None:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def watched() -> Seen:
+    return run("prod", {**PROD, "beamops:monitoring": json.dumps({"enabled": True})})
+
+
+def test_who_watches_is_told_by_a_topic_that_alarms_alone_publish_to(watched: Seen) -> None:
+    (topic,) = of_type(watched, "Topic").values()
+    assert topic["kmsMasterKeyId"]
+    (policy,) = (one for one in json.loads(topic["policy"])["Statement"] if one["Effect"] == "Allow")
+    assert policy["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert policy["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    assert [one["endpoint"] for one in of_type(watched, "TopicSubscription").values()] == ["ops@example.com"]
+    key = json.loads(of_type(watched, "Key")["key"]["policy"])
+    assert "cloudwatch.amazonaws.com" in json.dumps(key), "alarms cannot write to a topic that they have no key of"
+
+
+def test_what_fires_and_silence_are_alarms(watched: Seen) -> None:
+    alarms = of_type(watched, "MetricAlarm")
+    assert {name: one["dimensions"]["Severity"] for name, one in alarms.items()} == {
+        "critical": "critical", "warning": "warning", "silence": "critical",
+    }  # fmt: skip
+    assert alarms["silence"]["treatMissingData"] == "breaching"
+    for alarm in alarms.values():
+        assert f"--metric-name {alarm['metricName']} " in SCRIPT.read_text(), "no node puts the metric"
+        assert alarm["alarmActions"] == alarm["okActions"] != []
+
+
+def test_images_of_those_who_watch_have_repositories(watched: Seen) -> None:
+    names = {one["name"].rpartition("/")[2] for one in of_type(watched, "Repository").values()}
+    assert names == {"coordinator", "prometheus", "alertmanager", "node-exporter", "postgres-exporter"}
+
+
+def test_who_is_not_watched_has_no_alarms(stack: Seen) -> None:
+    assert not of_type(stack, "Topic") and not of_type(stack, "MetricAlarm")
+    assert "cloudwatch.amazonaws.com" not in of_type(stack, "Key")["key"]["policy"]
+
+
 def test_nothing_of_dev_is_made(stack: Seen) -> None:
     assert not [args.typ for args in stack if "SingleNodeSwarm" in args.typ or args.typ.startswith("docker:")]
 

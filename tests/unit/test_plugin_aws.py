@@ -115,6 +115,7 @@ def world() -> Iterator[World]:
     make("aws:rds/parameterGroup:ParameterGroup", name="parameters", family="postgres16", description="x")
     make("aws:rds/subnetGroup:SubnetGroup", name="subnets", description="x", subnetIds=[ids["subnet-a"]])
     ids["bucket"] = make("aws:s3/bucket:Bucket", bucket="t-bucket")
+    ids["topic"] = make("aws:sns/topic:Topic", name="topic")
     ids["repository"] = make("aws:ecr/repository:Repository", name="t/repository")
     yield made
     server.stop()
@@ -619,8 +620,45 @@ CASES = {
         ("budgets", "describe_budget", {"AccountId": "123456789012", "BudgetName": "t"}, "Budget.BudgetLimit.Amount"),
         "6",
     ),
+    "aws:sns/topic:Topic": Case(
+        lambda ids: {
+            "name": "t",
+            "displayName": "before",
+            "kmsMasterKeyId": ids["key"],
+            "policy": policy("sns:Publish"),
+            "tags": {"a": "b"},
+        },
+        lambda _: {"displayName": "after", "policy": policy("sns:Subscribe")},
+        ("sns", "get_topic_attributes", {"TopicArn": "$id"}, "Attributes.DisplayName"),
+        "after",
+    ),
+    "aws:sns/topicSubscription:TopicSubscription": Case(
+        lambda ids: {"topic": ids["topic"], "protocol": "email", "endpoint": "a@example.com"},
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Case(
+        lambda ids: {
+            "name": "t",
+            "alarmDescription": "before",
+            "namespace": "BEAMOps",
+            "metricName": "AlertsFiring",
+            "dimensions": {"Stack": "t", "Severity": "critical"},
+            "period": 60,
+            "statistic": "Maximum",
+            "comparisonOperator": "GreaterThanThreshold",
+            "threshold": 0,
+            "evaluationPeriods": 1,
+            "treatMissingData": "ignore",
+            "alarmActions": [ids["topic"]],
+            "okActions": [ids["topic"]],
+            "tags": {"a": "b"},
+        },
+        lambda _: {"alarmDescription": "after", "evaluationPeriods": 10},
+        ("cloudwatch", "describe_alarms", {"AlarmNames": ["t"]}, "MetricAlarms[0].EvaluationPeriods"),
+        10,
+    ),
 }
 NEVER_CHANGED = {
+    "aws:sns/topicSubscription:TopicSubscription",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:secretsmanager/secretVersion:SecretVersion",
     "aws:acm/certificateValidation:CertificateValidation",

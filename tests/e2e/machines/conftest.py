@@ -26,7 +26,7 @@ def site(
     with make_site(Path("/tmp") / f"bo-{secrets.token_hex(3)}", engine) as site:  # noqa: S108
         exempt = [
             {"rule": "overlays-encrypted", "resource": network, "reason": WHY, "expires": "9999-12-31"}
-            for network in ("app", "data", "edge")
+            for network in ("app", "data", "edge", "observability")
         ]
         given: dict[str, dict[str, Any]] = {
             "plan": {"name": site.name, "monthly_budget_usd": 2000},

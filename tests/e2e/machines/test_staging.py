@@ -4,6 +4,8 @@ What stands in for AWS is in tests/site.py; the program, the engine, the swarm, 
 """
 
 import re
+import secrets
+import time
 
 import httpx
 import pytest
@@ -62,6 +64,66 @@ def test_an_overlay_network_that_does_not_carry_is_told_before_a_service_is_made
             check_overlay(engine, site.stack, image, encrypted=True)
         assert {one.name.rpartition("-")[2] for one in client.services.list()} == {"coordinator", "proxy"}
         assert not client.networks.list(names=[f"{site.stack}-overlay-check"])
+
+
+WATCHERS = {
+    "coordinator": 2, "proxy": WORKERS, "postgresql": 1, "node": WORKERS, "prometheus": 1, "alertmanager": 1,
+    "collector": WORKERS, "logs": 1, "traces": 1,
+}  # fmt: skip
+
+
+def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
+    """Metrics, rules, lines and traces, as on one engine; RDS is measured by a role of its own, over TLS."""
+    site.configure(monitoring={"enabled": True}, instrumentation={"collector": True})
+    site.call("up")
+    answered = f"{sum(WATCHERS.values())} of {sum(WATCHERS.values())} targets answer"
+    end = time.monotonic() + 90
+    while not (said := site.call("alerts")).rstrip().endswith(answered):
+        assert time.monotonic() < end, said
+    up = {one["metric"]["job"]: int(one["value"][1]) for one in site.query("count by (job) (up == 1)")}
+    assert up == WATCHERS
+    assert [one["value"][1] for one in site.query("max(pg_up)")] == ["1"], "nobody measures RDS"
+    (version,) = site.query('pg_static{job="postgresql"}')
+    assert version["metric"]["server"].endswith(".rds.amazonaws.com:5432")
+
+
+def test_what_happens_on_machines_is_one_trace(site: Site, token: str) -> None:
+    id_ = secrets.token_hex(16)
+    answer = httpx.post(
+        f"http://{site.workers[0].address}:4000/v1/work",
+        json={"type": "x", "title": "x"},
+        headers={"Authorization": f"Bearer {token}", "traceparent": f"00-{id_}-{secrets.token_hex(8)}-01"},
+    )
+    assert answer.status_code == 201, answer.text
+    end = time.monotonic() + 60
+    while True:
+        said = site.type("trace", id_).stdout
+        counted = re.search(r"spans: (\d+), log lines: (\d+)", said)
+        if counted and int(counted[1]) and int(counted[2]):
+            break
+        assert time.monotonic() < end, said
+
+
+def test_what_fires_reaches_cloudwatch(site: Site, token: str) -> None:  # noqa: ARG001
+    """The node that Alertmanager runs on counts it, and the topic's alarms look at the count."""
+    (topic,) = site.client("sns").list_topics()["Topics"]
+    alarms = site.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {alarm["AlarmName"].rpartition("-")[2] for alarm in alarms} == {"critical", "warning", "silence"}
+    assert all(alarm["AlarmActions"] == [topic["TopicArn"]] for alarm in alarms)
+    critical = next(alarm for alarm in alarms if alarm["AlarmName"].endswith("-critical"))
+    end = time.monotonic() + 60
+    while not site.read_metric(critical):
+        assert time.monotonic() < end, "no node tells how many alerts fire"
+    with site.nodes.nodes[0].client() as client:
+        (coordinator,) = (one for one in client.services.list() if one.name.endswith("-coordinator"))
+        replicas = coordinator.attrs["Spec"]["Mode"]["Replicated"]["Replicas"]
+        coordinator.scale(0)
+        end = time.monotonic() + 180
+        while max(site.read_metric(critical)) < 1:
+            assert time.monotonic() < end, "no coordinator answers, and CloudWatch hears of no critical alert"
+        coordinator.reload()
+        coordinator.scale(replicas)
+    wait_until_ready(f"http://{site.workers[0].address}:4000", 60)
 
 
 def test_a_second_up_changes_nothing_and_down_leaves_nothing(site: Site, token: str) -> None:  # noqa: ARG001
