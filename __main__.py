@@ -60,10 +60,14 @@ if settings.monitoring.grafana and not grafana:
     )
 needed = ContainersArgs(settings.containers.source, database=not on_machines, watching=watching_images(settings))
 containers = Containers(names, needed, on_engine)
+released = read_released(os.environ.get(RELEASED_VARIABLE))
+newest = released.name_of(coordinator_reference(settings.containers.source))
+keeps = keep_versions(settings.distribution.coordinator, newest, released)
 database: SwarmDatabase | ServerDatabase
 beneath: pulumi.Resource
 if cloud is not None and on_machines:
-    beneath = release = program.release(names, settings, cloud, engine.host, containers, made_up)
+    kept = [released.images[colour] for colour in keeps if colour in released.images]
+    beneath = release = program.release(names, settings, cloud, engine.host, containers, kept, made_up)
     host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
     images, watching, database = release.images, release.watching, release.database
     keeps_data = None
@@ -89,7 +93,6 @@ network = Network(
 )
 folder = ENGINE_FOLDER if on_machines else engine.folder
 log_driver = collect_logs(names, folder) if collector else IN_FILES
-released = read_released(os.environ.get(RELEASED_VARIABLE))
 password = None if cloud is None else cloud.database_password
 secrets = Secrets(names, SecretsArgs(settings.secrets, swarm_id, password, settings.monitoring.enabled), on_swarm)
 distribution = Distribution(
@@ -105,7 +108,7 @@ distribution = Distribution(
         database,
         log_driver,
         collector_endpoint(names) if collector else None,
-        keep_versions(settings.distribution.coordinator, coordinator_reference(settings.containers.source), released),
+        keeps,
         grafana,
         beneath,
     ),

@@ -23,6 +23,12 @@ class Released:
     """The colour that serves; None where there were no colours."""
     images: dict[str, str] = field(default_factory=dict)
     """What each colour runs."""
+    pushed: dict[str, str] = field(default_factory=dict)
+    """References of images in a registry, by the tag that is of their content."""
+
+    def name_of(self, reference: str) -> str:
+        """What an image of the engine here is called where it was pushed; the same where it was not."""
+        return self.pushed.get(reference.rpartition(":")[2], reference)
 
 
 def coordinator_services(names: Names, settings: CoordinatorSettings) -> list[str]:
@@ -39,7 +45,12 @@ def find_released(resources: list[dict[str, Any]]) -> Released:
         for colour, part in PARTS.items()
         if part in found and found[part]["type"] == "docker:index/service:Service" and "outputs" in found[part]
     }
-    return Released(found.get(SWITCH, {}).get("inputs", {}).get("triggers", {}).get("active"), images)
+    pushed = {
+        resource["outputs"]["tag"]: resource["outputs"]["reference"]
+        for resource in resources
+        if resource["type"].endswith(":PushedImage") and "outputs" in resource
+    }
+    return Released(found.get(SWITCH, {}).get("inputs", {}).get("triggers", {}).get("active"), images, pushed)
 
 
 def read_released(written: str | None) -> Released:

@@ -28,9 +28,6 @@ STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
-_NO_COLOURS: Final = (
-    "distribution.coordinator.release: given blue-green, which machines of an account cannot have; AWS=emulated can"
-)
 _NOT_SCALED: Final = (
     "distribution.coordinator.autoscale.maximum: given {}, which machines of an account cannot have: nodes follow the "
     "load there (beamops:autoscaling)"
@@ -319,8 +316,6 @@ def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
         faults.append(_UNWATCHED)
     if settings.monitoring.grafana and not settings.monitoring.enabled:
         faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")
-    if settings.distribution.coordinator.release == "blue-green" and on_machines:
-        faults.append(_NO_COLOURS)
     if (maximum := settings.distribution.coordinator.autoscale.maximum) is not None and on_machines:
         faults.append(_NOT_SCALED.format(maximum))
     return faults

@@ -110,9 +110,13 @@ def release(
     cloud: Cloud,
     engine: str,
     containers: LocalContainers,
+    kept: list[str],
     random: pulumi.ProviderResource,
 ) -> Release:
-    """Bring the images that the engine here has to the machines, and give what services there stand on."""
+    """Bring the images that the engine here has to the machines, and give what services there stand on.
+
+    `kept` are images that are there, and that services go on with.
+    """
     production = settings.production
     host = session_host(names.stack, settings.network.region)
     swarm = docker.Provider("swarm", host=host, ssh_opts=ssh_options())
@@ -126,6 +130,7 @@ def release(
             settings.containers.source,
             containers,
             watching_images(settings),
+            kept,
             cloud.repositories,
             production.managers,
             settings.autoscaling.minimum,

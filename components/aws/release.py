@@ -35,6 +35,8 @@ class ReleaseArgs:
     containers: Containers
     watching: Sequence[Image]
     """Images of those who watch the stack."""
+    kept: Sequence[str]
+    """Images of versions that were released before, and go on: every node needs them too."""
     repositories: dict[str, aws.ecr.Repository]
     managers: int
     workers: int
@@ -62,8 +64,8 @@ class Release(AwsChapter):
             )
             for image in args.watching
         }
-        images = pulumi.Output.all(coordinator, proxy, *self.watching.values()).apply(
-            lambda found: " ".join(sorted(found))
+        images = pulumi.Output.all(coordinator, proxy, *self.watching.values(), *args.kept).apply(
+            lambda found: " ".join(sorted(set(found)))
         )
         told = aws.ssm.Parameter(
             "images",

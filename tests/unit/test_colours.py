@@ -43,9 +43,13 @@ def test_what_runs_is_read_from_the_state() -> None:
 
     job = resource("pulumi-python:dynamic/docker:Job", "switch", inputs={"triggers": {"active": "green"}})
     image = resource("docker:index/remoteImage:RemoteImage", "database", outputs={})
-    resources = [service("coordinator", "1"), service("coordinator-green", "2"), job, image]
+    given = {"tag": "abc", "reference": "registry/coordinator@sha256:2"}
+    pushed = resource("pulumi-python:dynamic/aws:PushedImage", "coordinator", outputs=given)
+    resources = [service("coordinator", "1"), service("coordinator-green", "2"), job, image, pushed]
     released = find_released(resources)
-    assert released == Released("green", {"blue": "1", "green": "2"})
+    assert released == Released("green", {"blue": "1", "green": "2"}, {"abc": "registry/coordinator@sha256:2"})
+    assert released.name_of("beamops/coordinator:abc") == "registry/coordinator@sha256:2"
+    assert released.name_of("beamops/coordinator:new") == "beamops/coordinator:new"
     assert read_released(json.dumps(asdict(released))) == released
     assert find_released([service("coordinator", "1")]) == Released(None, {"blue": "1"})
     assert find_released([]) == read_released(None) == Released()

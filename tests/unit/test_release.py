@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +18,16 @@ from components import preflight
 from components.aws import account, program
 from components.aws.account import check_account
 from components.aws.machines import digest_images, find_lacking
-from components.aws.session import explain_session, is_session, session_host, ssh_options
+from components.aws.session import explain_session, is_session, machine_host, session_host, ssh_options
 from components.aws.settings import ProductionSettings
+from components.colours import RELEASED_VARIABLE, Released
 from components.engine import Engine, EngineError
 from tests.program import run_program
 from tests.unit.test_aws import STAGING, Recorder, Seen
 
 ROOT = Path(__file__).parents[2]
 ENGINE = Engine("unix:///here.sock", "20.10", "x86_64", 2**34, "inactive", manager=False, free_disk_bytes=None)
+OLD = f"registry/coordinator@sha256:{'1' * 64}"
 HOST = "ssh://ec2-user@beamops-staging.eu-central-1.session"
 
 
@@ -31,22 +36,47 @@ class Machines(Recorder):
         id_, outputs = super().new_resource(args)
         if args.typ.endswith(":PushedImage"):
             outputs["reference"] = f"registry/{args.name}@sha256:{'0' * 64}"
+        if args.typ.endswith(":Repository"):
+            outputs["repositoryUrl"] = f"registry/{args.inputs['name']}"
         if args.typ == "aws:rds/instance:Instance":
             outputs["address"] = "db.example"
         return id_, outputs
 
 
-@pytest.fixture(scope="module")
-def staging() -> Iterator[Seen]:
+@contextmanager
+def machines(config: dict[str, Any], **environment: str) -> Iterator[Seen]:
+    """What is registered for the machines of an account."""
     patch = pytest.MonkeyPatch()
+    for name, value in environment.items():
+        patch.setenv(name, value)
     patch.setattr(preflight, "inspect_engine", lambda _: ENGINE)
     patch.setattr(preflight, "_check_images", lambda *_: None)
     patch.setattr(account, "check_account", lambda *_, **__: None)
     patch.setattr(program, "read_authorities", lambda *_: "certificates")
     recorder = Machines()
-    with run_program(recorder, "staging", {**STAGING, "beamops:containers": json.dumps({"source": "build"})}):
+    given = {f"beamops:{chapter}": json.dumps(values) for chapter, values in config.items()}
+    with run_program(recorder, "staging", {**STAGING, **given}):
         yield recorder.seen
     patch.undo()
+
+
+@pytest.fixture(scope="module")
+def staging() -> Iterator[Seen]:
+    with machines({"containers": {"source": "build"}}) as seen:
+        yield seen
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Seen]:
+    """With everything that watches, from images that are pulled; and a version that stands by for another one."""
+    config = {
+        "monitoring": {"enabled": True, "grafana": True},
+        "instrumentation": {"collector": True},
+        "distribution": {"coordinator": {"release": "blue-green"}},
+    }
+    released = Released("blue", {"blue": OLD, "green": OLD})
+    with machines(config, **{RELEASED_VARIABLE: json.dumps(asdict(released))}) as seen:
+        yield seen
 
 
 def of_type(seen: Seen, kind: str) -> dict[str, dict[str, Any]]:
@@ -70,6 +100,40 @@ def test_services_run_images_by_the_registrys_digest(staging: Seen) -> None:
     told = of_type(staging, "Parameter")["images"]["insecureValue"]
     assert told.split() == [f"registry/{name}@sha256:{'0' * 64}" for name in ("coordinator", "proxy")]
     assert of_type(staging, "ReadyNodes")["nodes"]["images"] == told
+
+
+def test_every_node_has_the_images_of_those_who_watch_and_of_a_version_that_goes_on(watched: Seen) -> None:
+    told = of_type(watched, "Parameter")["images"]["insecureValue"].split()
+    services = {one["taskSpec"]["containerSpec"]["image"] for one in of_type(watched, "Service").values()}
+    assert services <= set(told), f"no node could run {services - set(told)}"
+    assert OLD in told and len(told) == len(set(told))
+    pushed = of_type(watched, "PushedImage")
+    assert {name for name, one in pushed.items() if not re.fullmatch(r"[0-9a-f]{32}", one["tag"])} == set()
+    assert {"prometheus", "alertmanager", "collector", "logs", "traces", "grafana"} < set(pushed)
+
+
+def test_who_keeps_data_is_on_any_worker_and_its_volume_there(watched: Seen) -> None:
+    services = of_type(watched, "Service")
+    for name in ("prometheus", "alertmanager", "logs", "grafana"):
+        assert not services[name]["taskSpec"]["placement"].get("constraints"), f"no node could run {name}"
+        (mount,) = services[name]["taskSpec"]["containerSpec"]["mounts"]
+        assert mount["source"] == f"beamops-staging-{name}"
+    assert set(of_type(watched, "Volume")) == {"sockets"}
+
+
+def test_who_measures_rds_has_a_role_there_and_checks_whose_it_is(watched: Seen) -> None:
+    exporter = of_type(watched, "Service")["postgres-exporter"]["taskSpec"]["containerSpec"]
+    assert exporter["env"]["DATA_SOURCE_URI"] == (
+        "db.example:5432/coordinator?sslmode=verify-full&sslrootcert=/etc/beamops/database-authorities.pem"
+    )
+    assert [one["fileName"] for one in exporter["configs"]] == ["/etc/beamops/database-authorities.pem"]
+    job = of_type(watched, "Job")["watcher"]
+    assert job["command"] == ["coordinator", "admin", "admit-watcher", "/run/secrets/watcher_password"]
+    assert [path for _, _, path in job["secrets"]] == [
+        "/run/secrets/database_password",
+        "/run/secrets/watcher_password",
+    ]
+    assert "watcher" not in of_type(watched, "Service"), "it runs once"
 
 
 def test_the_coordinators_check_whose_database_it_is_and_who_asks(staging: Seen) -> None:
@@ -123,6 +187,7 @@ def test_nodes_and_the_program_name_a_list_of_images_alike() -> None:
 
 def test_a_session_names_no_machine() -> None:
     assert session_host("beamops-staging", "eu-central-1") == HOST
+    assert machine_host(HOST, "i-1") == "ssh://ec2-user@i-1.beamops-staging.eu-central-1.session"
     assert is_session(HOST)
     assert not is_session("ssh://me@my-machine")
 

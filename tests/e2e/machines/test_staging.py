@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from components.aws.machines import check_overlay
-from components.engine import EngineError
+from components.engine import EngineError, find_services
 from tests.aws import REGION
 from tests.servers import wait_until_ready
 from tests.site import MANAGERS, WORKERS, Site
@@ -124,6 +124,29 @@ def test_what_fires_reaches_cloudwatch(site: Site, token: str) -> None:  # noqa:
         coordinator.reload()
         coordinator.scale(replicas)
     wait_until_ready(f"http://{site.workers[0].address}:4000", 60)
+
+
+def test_versions_stand_side_by_side_on_machines(site: Site, token: str) -> None:
+    """Both on every worker, one that serves; the switch is a word in the stack file, and so is the way back."""
+
+    def serving() -> set[str]:
+        answers = [
+            httpx.get(f"http://{node.address}:4000/v1/config", headers={"Authorization": f"Bearer {operator}"})
+            for node in site.workers
+            for _ in range(5)
+        ]
+        return {answer.json()["settings"]["COORDINATOR_COLOUR"] for answer in answers}
+
+    operator = site.call("token", "ops", "operator").strip()
+    for active in ("blue", "green", "blue"):
+        site.configure(distribution={"coordinator": {"release": "blue-green", "active": active}})
+        site.call("up")
+        assert serving() == {active}
+    with site.nodes.nodes[0].client() as client:
+        for part in ("coordinator", "coordinator-green"):
+            (service,) = find_services(client, f"{site.stack}-{part}")
+            tasks = service.tasks({"desired-state": "running"})
+            assert len({task["NodeID"] for task in tasks}) == WORKERS, f"{part} is not on every worker"
 
 
 def test_a_second_up_changes_nothing_and_down_leaves_nothing(site: Site, token: str) -> None:  # noqa: ARG001
