@@ -27,6 +27,18 @@ NODES = Dashboard(
             },
             "Where the engine keeps images and volumes.",
         ),
+        Panel(
+            "Memory of programs",
+            "bytes",
+            {"{{job}} {{instance}}": "process_resident_memory_bytes"},
+            "Of each that tells its own: all but PostgreSQL and the proxy.",
+        ),
+        Panel(
+            "Processors that programs use",
+            "short",
+            {"{{job}} {{instance}}": "rate(process_cpu_seconds_total[1m])"},
+            "Against the limits of their services, in cores.",
+        ),
         Panel("Load", "short", {"{{instance}}": "node_load1"}),
     ),
 )

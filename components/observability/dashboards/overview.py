@@ -17,6 +17,12 @@ OVERVIEW = Dashboard(
             number=True,
         ),
         Panel(
+            "Which alerts fire",
+            "short",
+            {"{{alertname}} ({{severity}})": 'ALERTS{alertstate="firing"}'},
+            "The watchdog always does; each other one has a page in docs/runbooks.",
+        ),
+        Panel(
             "Work an hour",
             "short",
             {

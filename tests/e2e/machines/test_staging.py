@@ -126,7 +126,7 @@ def test_what_fires_reaches_cloudwatch(site: Site, token: str) -> None:  # noqa:
     wait_until_ready(f"http://{site.workers[0].address}:4000", 60)
 
 
-def test_versions_stand_side_by_side_on_machines(site: Site, token: str) -> None:
+def test_versions_stand_side_by_side_on_machines(site: Site, token: str) -> None:  # noqa: ARG001
     """Both on every worker, one that serves; the switch is a word in the stack file, and so is the way back."""
 
     def serving() -> set[str]:
