@@ -48,8 +48,15 @@ async def main(address: str, key: Path, engine: str, registry: str) -> None:
             process.command,
             stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "DOCKER_HOST": f"unix://{engine}"},
         )  # fmt: skip
-        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-        process.exit(await child.wait())
+        try:
+            await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr, send_eof=False)
+        except AssertionError:
+            # Who asked has gone meanwhile. Left alone, asyncssh would end the connection, and all others' sessions on it.
+            child.kill()
+        # SSH closes a session at the end of its output, and asyncssh tells no exit status any more: the status is first.
+        status = await child.wait()
+        await process.stdout.drain()
+        process.exit(status)
 
     host, _, port = registry.partition(":")
     registry_way = await forward("127.0.0.1", host, int(port))

@@ -176,8 +176,7 @@ class Nodes:
                 run("ip", "netns", "del", node.name)
             run("ip", "netns", "del", fabric)
             subprocess.run(["ip", "link", "del", f"{self.prefix}-host"], check=False, capture_output=True)
-            for node in self.nodes:
-                shutil.rmtree(node.folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def make(self) -> None:
         """Make the nodes, and start their engines."""

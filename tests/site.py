@@ -8,6 +8,7 @@ script in its plugin's place that connects with the machine. A name server leads
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -324,6 +325,7 @@ def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
     for image in (catalogue.PROXY, catalogue.POSTGRESQL):
         ensure_image(engine, "build", image)
     with ExitStack() as stop:
+        stop.callback(shutil.rmtree, folder, ignore_errors=True)
         # The bridge is there before what listens on it, and the engines after the name server that they ask.
         nodes = Nodes(folder / "n", count=MANAGERS + WORKERS)
         stop.enter_context(nodes.bridge())
