@@ -29,7 +29,7 @@ from components.observability.alert import Expected
 from components.plan import Plan, PlanArgs
 from components.preflight import prepare
 from components.secrets import Secrets, SecretsArgs
-from components.service import IN_FILES, MIB
+from components.service import IN_FILES, MIB, DataNode
 from components.settings import ENDPOINT_VARIABLE, Environment
 from components.swarm import Swarm, SwarmArgs
 
@@ -70,15 +70,15 @@ if cloud is not None and on_machines:
     beneath = release = program.release(names, settings, cloud, engine.host, containers, kept, made_up)
     host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
     images, watching, database = release.images, release.watching, release.database
-    keeps_data = None
+    data_node = DataNode(f"node.labels.{names.data_label} == true", reached=False)
 else:
     development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
     beneath = swarm = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
     host, on_swarm, swarm_id = engine.host, on_engine, development.swarm.id
     assert containers.postgresql is not None  # noqa: S101 - made where it runs here
     images, watching = Images(containers.coordinator, containers.proxy), containers.watching
-    keeps_data = swarm.data_constraint
-    database = SwarmDatabase(containers.postgresql, keeps_data)
+    data_node = DataNode(swarm.data_constraint, reached=True)
+    database = SwarmDatabase(containers.postgresql, data_node.constraint)
 autoscale = settings.distribution.coordinator.autoscale
 network = Network(
     names,
@@ -142,14 +142,14 @@ if settings.monitoring.enabled:
                 scaled=autoscale.maximum is not None,
                 collected=collector,
             ),
-            keeps_data,
+            data_node,
             beneath,
         ),
         on_swarm,
     )
     if grafana:
         image = watching[catalogue.GRAFANA.name]
-        shown_by = GrafanaArgs(image, collector, network, keeps_data, log_driver, beneath)
+        shown_by = GrafanaArgs(image, collector, network, data_node, log_driver, beneath)
         pulumi.export("grafana_password", pulumi.Output.secret(make_grafana(monitoring, shown_by)))
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)

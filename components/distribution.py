@@ -93,8 +93,10 @@ class Distribution(Chapter):
         self.authorities = self._make_authorities()
         """Files against which PostgreSQL's certificate is checked, where it is beyond the swarm."""
         self.database_address = self._find_database()
+        self.admitted: list[pulumi.Resource] = []
+        """Before whoever measures PostgreSQL."""
         if self._on_server and args.secrets.watcher_password is not None:
-            self._admit_watcher(args.secrets.watcher_password)
+            self.admitted.append(self._admit_watcher(args.secrets.watcher_password))
         migration = self._make_migration()
         coordinator = args.settings.coordinator
         self.coordinators = coordinator_services(names, coordinator)
@@ -150,10 +152,11 @@ class Distribution(Chapter):
         triggers = {"migrations": migrations, "database": database}
         return self._make_job("migration", command, triggers, [self.database or args.swarm])
 
-    def _admit_watcher(self, password: File) -> None:
+    def _admit_watcher(self, password: File) -> Job:
         """Who measures PostgreSQL has a role there; where PostgreSQL is a service, it makes the role as it starts."""
-        command, triggers = [*contract.ADMIT_WATCHER, password.path], {"password": password.name}
-        self._make_job("watcher", command, triggers, [self._args.swarm], [password])
+        triggers = {"password": password.name, "database": self.database_address}
+        command = [*contract.ADMIT_WATCHER, password.path]
+        return self._make_job("watcher", command, triggers, [self._args.swarm], [password])
 
     def _make_job(
         self,

@@ -116,6 +116,7 @@ class Instrumentation(Chapter):
         self._make_exporter(
             "postgres-exporter",
             _DATABASE_PORT,
+            depends_on=args.distribution.admitted,
             image=args.images[catalogue.POSTGRES_EXPORTER.name],
             user=catalogue.POSTGRES_EXPORTER.user,
             command=["postgres_exporter"],

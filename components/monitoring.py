@@ -27,7 +27,7 @@ from components.observability.configuration import (
     render_prometheus,
 )
 from components.observability.rules import render_rules
-from components.service import File, LogDriver, fetch, keep_data, make_config, make_service, place
+from components.service import DataNode, File, LogDriver, fetch, keep_data, make_config, make_service
 from components.settings import InstrumentationSettings, MonitoringSettings
 
 ALERTMANAGER_MEMORY_MIB: Final = 64
@@ -46,8 +46,7 @@ class MonitoringArgs:
     network: Network
     targets: Sequence[Target]
     expected: Expected
-    constraint: str | None
-    """The node that keeps data; None where there is none, and any may."""
+    data_node: DataNode
     swarm: pulumi.Resource
     """Before any configuration."""
 
@@ -77,7 +76,7 @@ class Monitoring(Chapter):
                 "--enable-feature=exemplar-storage",
                 *(["--web.enable-remote-write-receiver"] if args.instrumentation.collector else []),
             ],
-            volumes={"/prometheus": keep_data(self, "prometheus", args.constraint)},
+            volumes={"/prometheus": keep_data(self, "prometheus", args.data_node)},
             networks=[observability],
             memory_mib=settings.memory_mib,
             configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
@@ -98,7 +97,7 @@ class Monitoring(Chapter):
             networks=[observability, args.network.edge.id],
             memory_mib=ALERTMANAGER_MEMORY_MIB,
             secrets=[told],
-            volumes={"/alertmanager": keep_data(self, "alertmanager", args.constraint)},
+            volumes={"/alertmanager": keep_data(self, "alertmanager", args.data_node)},
         )
         if args.instrumentation.collector:
             self._make_logs(observability)
@@ -135,7 +134,7 @@ class Monitoring(Chapter):
             ],
             networks=[observability],
             memory_mib=LOGS_MEMORY_MIB,
-            volumes={"/data": keep_data(self, catalogue.LOGS.name, self._args.constraint)},
+            volumes={"/data": keep_data(self, catalogue.LOGS.name, self._args.data_node)},
         )
 
     def _make_traces(self, observability: pulumi.Input[str]) -> None:
@@ -169,7 +168,7 @@ class Monitoring(Chapter):
             health=fetch(f"http://127.0.0.1:{health}"),
             cpus=0.5,
             order="stop-first",  # a data folder has one holder
-            constraints=place(self._args.constraint),
+            constraints=[self._args.data_node.constraint],
             start_seconds=120,
             log_driver=self._args.log_driver,
             **values,

@@ -29,6 +29,11 @@ class Names:
         """The full name of a part."""
         return f"{self.stack}-{part}"
 
+    @property
+    def data_label(self) -> str:
+        """The label of the node that keeps data, `true` there; node.sh writes it too."""
+        return f"{self.stack}.data"
+
     def versioned(self, part: str, content: str) -> str:
         """The name of what cannot be changed in place: another content is another name."""
         return f"{self.of(part)}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

@@ -29,6 +29,16 @@ class File:
 
 
 @dataclass(frozen=True)
+class DataNode:
+    """The node that keeps data."""
+
+    constraint: str
+    """How services get there."""
+    reached: bool
+    """Whether it is the node whose engine makes what the program asks for."""
+
+
+@dataclass(frozen=True)
 class LogDriver:
     """Where the engine puts what a container says; bounded, whatever becomes of it."""
 
@@ -181,17 +191,10 @@ def make_volume(chapter: Chapter, part: str, *, protect: bool | None = None) -> 
     return docker.Volume(part, arguments, chapter.options(protect=protect))
 
 
-def keep_data(chapter: Chapter, part: str, constraint: str | None) -> pulumi.Input[str]:
-    """The name of a volume for data that is kept on the node of that constraint.
-
-    Where no node keeps data, each makes its own when a container comes to it, and takes it along when it ends.
-    """
-    return chapter.names.of(part) if constraint is None else make_volume(chapter, part).name
-
-
-def place(constraint: str | None) -> list[str]:
-    """The constraints of a service whose data is kept so."""
-    return [] if constraint is None else [constraint]
+def keep_data(chapter: Chapter, part: str, node: DataNode) -> pulumi.Input[str]:
+    """The name of a volume on the node that keeps data."""
+    # A node that the provider does not reach makes its own when a container comes.
+    return make_volume(chapter, part).name if node.reached else chapter.names.of(part)
 
 
 def memory_volume_options(user: str) -> docker.ServiceTaskSpecContainerSpecMountVolumeOptionsArgs:

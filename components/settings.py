@@ -32,6 +32,10 @@ _NOT_SCALED: Final = (
     "distribution.coordinator.autoscale.maximum: given {}, which machines of an account cannot have: nodes follow the "
     "load there (beamops:autoscaling)"
 )
+_NOT_SHOWN: Final = (
+    "monitoring.grafana: given true, which machines of an account cannot have: the load balancer would show its door "
+    "to the world; AWS=emulated can"
+)
 _UNWATCHED: Final = "instrumentation.collector: given true, and needs who watches it: set monitoring.enabled"
 _PROVIDERS: Final = {"aws", "docker", "random", "pulumi"}
 
@@ -68,7 +72,8 @@ class PlanSettings(Model):
         500, ge=1, description="AWS budget of the stack; alerts at 80 % and when it is forecast."
     )
     alert_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = Field(
-        None, description="Who is told at 80 % of the budget, and when its end is forecast; prod must have it."
+        None,
+        description="Who is told at 80 % of the budget, when its end is forecast, and what fires; prod must have it.",
     )
     free_disk_mib: int = Field(2048, ge=0, description="Disk that must be free where the engine keeps images, in MiB.")
 
@@ -209,7 +214,8 @@ class MonitoringSettings(Model):
     memory_mib: int = Field(256, ge=128, le=65536, description="Memory limit of Prometheus, in MiB.")
     grafana: bool = Field(
         default=False,
-        description="Grafana, at /grafana of the proxy; only where images are pulled: it cannot be built.",
+        description="Grafana, at /grafana of the proxy; only where images are pulled, since it cannot be built, and "
+        "not on machines of an account.",
     )
     webhook: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = Field(
         None,
@@ -318,6 +324,8 @@ def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
         faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")
     if (maximum := settings.distribution.coordinator.autoscale.maximum) is not None and on_machines:
         faults.append(_NOT_SCALED.format(maximum))
+    if settings.monitoring.grafana and on_machines:
+        faults.append(_NOT_SHOWN)
     return faults
 
 

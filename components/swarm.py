@@ -24,9 +24,8 @@ class Swarm(Chapter):
 
     def __init__(self, names: Names, args: SwarmArgs, options: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(names, options)
-        label = f"{names.stack}.data"
         self.labelled = NodeLabels(
-            "data-node", host=args.host, node=args.node, labels={label: "true"}, opts=self.options()
+            "data-node", host=args.host, node=args.node, labels={names.data_label: "true"}, opts=self.options()
         )
-        self.data_constraint = f"node.labels.{label} == true"
+        self.data_constraint = f"node.labels.{names.data_label} == true"
         self.register_outputs({"data_constraint": self.data_constraint})

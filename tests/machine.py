@@ -51,9 +51,9 @@ async def main(address: str, key: Path, engine: str, registry: str) -> None:
         try:
             await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr, send_eof=False)
         except AssertionError:
-            # Who asked has gone meanwhile. Left alone, asyncssh would end the connection, and all others' sessions on it.
+            # Who asked has gone: left alone, asyncssh would end the connection, and all others' sessions on it.
             child.kill()
-        # SSH closes a session at the end of its output, and asyncssh tells no exit status any more: the status is first.
+        # SSH closes a session at the end of its output, and asyncssh then tells no exit status: that is first.
         status = await child.wait()
         await process.stdout.drain()
         process.exit(status)

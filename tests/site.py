@@ -8,7 +8,6 @@ script in its plugin's place that connects with the machine. A name server leads
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,13 +31,15 @@ from cli.places import cache_folder
 from components import catalogue
 from components.aws.session import ensure_key
 from components.containers import ROOT, built_reference
-from components.engine import find_container
+from components.engine import find_container, find_services
 from tests.aws import REGION, SIGNED_IN, ask
 from tests.images import ensure_image
 from tests.nodes import HOST, SCRIPT, Node, Nodes, run
 from tests.servers import free_port
 
 MANAGERS, WORKERS = 3, 2
+_HEARD_SECONDS = 30
+"""Nodes tell every two seconds here; what was not told for so long is over."""
 _SUBJECTS = f"DNS:*.aaaaaaaaaa.{REGION}.rds.amazonaws.com"
 _PLUGIN = """#!{python} -P
 # What the AWS CLI hands a session to: here a connection with the machine's address on the test's own bridge.
@@ -180,15 +181,28 @@ class Site:
         found: list[Any] = json.loads(done.output)["data"]["result"]
         return found
 
-    def read_metric(self, alarm: dict[str, Any]) -> list[float]:
-        """What CloudWatch has of the metric that an alarm looks at, of the last hour."""
+    def tells(self, alarm: dict[str, Any]) -> bool:
+        """Whether CloudWatch has been told, within half a minute, of the metric that an alarm looks at."""
         now = datetime.now(UTC)
         told = self.client("cloudwatch").get_metric_statistics(
             Namespace=alarm["Namespace"], MetricName=alarm["MetricName"], Dimensions=alarm["Dimensions"],
-            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), Period=alarm["Period"],
-            Statistics=["Maximum"],
+            StartTime=now - timedelta(seconds=_HEARD_SECONDS), EndTime=now + timedelta(seconds=1),
+            Period=_HEARD_SECONDS, Statistics=["SampleCount"],
         )  # fmt: skip
-        return [point["Maximum"] for point in told["Datapoints"]]
+        return bool(told["Datapoints"])
+
+    @contextmanager
+    def scaled(self, part: str, replicas: int) -> Iterator[None]:
+        """For a time a service has so many replicas."""
+        with self.nodes.nodes[0].client() as client:
+            (service,) = find_services(client, f"{self.stack}-{part}")
+            before = service.attrs["Spec"]["Mode"]["Replicated"]["Replicas"]
+            service.scale(replicas)
+            try:
+                yield
+            finally:
+                service.reload()
+                service.scale(before)
 
     def type(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Type a command of ours for staging."""
@@ -325,7 +339,6 @@ def make_site(folder: Path, engine: docker.DockerClient) -> Iterator[Site]:
     for image in (catalogue.PROXY, catalogue.POSTGRESQL):
         ensure_image(engine, "build", image)
     with ExitStack() as stop:
-        stop.callback(shutil.rmtree, folder, ignore_errors=True)
         # The bridge is there before what listens on it, and the engines after the name server that they ask.
         nodes = Nodes(folder / "n", count=MANAGERS + WORKERS)
         stop.enter_context(nodes.bridge())

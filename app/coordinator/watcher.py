@@ -1,10 +1,12 @@
 """The role that may measure PostgreSQL and read no table, where the server is not ours to start."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import secrets
-from typing import Final
+import time
+from typing import Any, Final
 
 import asyncpg
 
@@ -13,6 +15,9 @@ from coordinator.errors import StoreUnavailableError
 ROLE: Final = "watcher"
 _ITERATIONS: Final = 4096
 """PostgreSQL's own number."""
+_SECONDS: Final = 120
+"""In which a server that is given another password has to take it: RDS does so after it has said that it would."""
+_PAUSE_SECONDS: Final = 2
 
 
 def digest_password(password: str, salt: bytes) -> str:
@@ -31,7 +36,7 @@ async def admit(dsn: str, password: str) -> None:
         StoreUnavailableError: PostgreSQL does not answer, or does not let us.
     """
     try:
-        connection = await asyncpg.connect(dsn)
+        connection = await _connect(dsn)
         try:
             async with connection.transaction():
                 if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", ROLE):
@@ -42,3 +47,14 @@ async def admit(dsn: str, password: str) -> None:
             await connection.close()
     except (asyncpg.PostgresError, OSError) as error:
         raise StoreUnavailableError(f"the role {ROLE} cannot be made: {error}") from error
+
+
+async def _connect(dsn: str) -> Any:
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(dsn)
+        except asyncpg.InvalidPasswordError:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)

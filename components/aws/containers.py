@@ -63,7 +63,8 @@ class Containers(AwsChapter):
                 encryption_configurations=[
                     aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=self._args.key)
                 ],
-                force_delete=not self._args.protected,
+                # What watches can be had again, and goes when it is turned off.
+                force_delete=not self._args.protected or part in self._args.pushed,
                 tags=self.tags(part),
             ),
             self.options(),

@@ -1,11 +1,12 @@
 """Chapter 12 on AWS, Monitoring: what Alertmanager says reaches people by SNS, and so does its silence.
 
 Containers have no credentials of AWS, so Alertmanager cannot publish by itself: the script of the node that it runs on
-(node.sh) counts what fires into a metric, and CloudWatch tells a topic. A metric that no longer comes is an alarm too:
-nobody watches then.
+(node.sh) puts what fires into a metric, and CloudWatch tells a topic. The watchdog always fires: an alarm is that it no
+longer does.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,18 +17,20 @@ from components.aws.autoscaling import NAMESPACE
 from components.aws.policies import VERSION
 from components.chapter import AwsChapter
 from components.naming import Names
+from components.observability.alert import Alert
 
-ALERTS_METRIC: Final = "AlertsFiring"
-SEVERITIES: Final = ("critical", "warning")
+_METRIC: Final = "AlertFiring"
+_WATCHDOG: Final = "Watchdog"
 _PERIOD_SECONDS: Final = 60
 _SILENT_MINUTES: Final = 10
-"""Longer than Alertmanager takes to move to another node with the node that it was on."""
+"""Longer than Prometheus and Alertmanager take to move to another node with the node that they were on."""
 
 
 @dataclass(frozen=True)
 class MonitoringArgs:
-    """Who is told, and what encrypts what they are told."""
+    """What may fire, who is told, and what encrypts what they are told."""
 
+    alerts: Sequence[Alert]
     email: str | None
     account: str
     region: str
@@ -35,7 +38,7 @@ class MonitoringArgs:
 
 
 class Monitoring(AwsChapter):
-    """A topic, and alarms that tell it: something fires, by severity; or nobody watches."""
+    """A topic, and alarms that tell it: one for each alert, and one that nobody watches."""
 
     number = 12
 
@@ -60,22 +63,21 @@ class Monitoring(AwsChapter):
                 aws.sns.TopicSubscriptionArgs(topic=self.topic.arn, protocol="email", endpoint=args.email),
                 self.options(),
             )
-        for severity in SEVERITIES:
-            self._make_alarm(
-                severity,
-                f"Alerts of {names.stack} fire ({severity}); `make alerts STACK={names.environment}` says which",
-                severity,
-                statistic="Maximum",
-                comparison_operator="GreaterThanThreshold",
-                threshold=0,
-                evaluation_periods=1,
-                # Nothing is known of what fires then, which the alarm below tells.
-                treat_missing_data="ignore",
-            )
+        for alert in args.alerts:
+            if alert.severity != "none":
+                self._make_alarm(
+                    alert.name,
+                    f"{alert.severity}: {alert.impact}. `make alerts STACK={names.environment}` says more, and "
+                    f"{alert.runbook} what to do",
+                    statistic="Maximum",
+                    comparison_operator="GreaterThanThreshold",
+                    threshold=0,
+                    evaluation_periods=1,
+                    treat_missing_data="notBreaching",
+                )
         self._make_alarm(
-            "silence",
-            f"Nobody watches {names.stack}: Alertmanager has said nothing for {_SILENT_MINUTES} minutes",
-            SEVERITIES[0],
+            _WATCHDOG,
+            f"Nobody watches {names.stack}: for {_SILENT_MINUTES} minutes no rule was worked out, or nobody was told",
             statistic="SampleCount",
             comparison_operator="LessThanThreshold",
             threshold=1,
@@ -84,23 +86,28 @@ class Monitoring(AwsChapter):
         )
         self.register_outputs({"topic": self.topic.arn})
 
-    def _make_alarm(self, part: str, description: str, severity: str, **values: Any) -> None:
+    def _make_alarm(self, alert: str, description: str, **values: Any) -> None:
         aws.cloudwatch.MetricAlarm(
-            part,
+            alert,
             aws.cloudwatch.MetricAlarmArgs(
-                name=self.names.of(part),
+                name=self.names.of(alert),
                 alarm_description=description,
-                namespace=NAMESPACE,
-                metric_name=ALERTS_METRIC,
-                dimensions={"Stack": self.names.stack, "Severity": severity},
+                namespace=alerts_namespace(self.names),
+                metric_name=_METRIC,
+                dimensions={"Alert": alert},
                 period=_PERIOD_SECONDS,
                 alarm_actions=[self.topic.arn],
                 ok_actions=[self.topic.arn],
-                tags=self.tags(part),
+                tags=self.tags(alert),
                 **values,
             ),
             self.options(),
         )
+
+
+def alerts_namespace(names: Names) -> str:
+    """Where a stack's nodes count what fires; any of them may write there."""
+    return f"{NAMESPACE}/{names.stack}"
 
 
 def topic_policy(arn: str, account: str) -> dict[str, Any]:

@@ -157,6 +157,21 @@ label() {
   done
 }
 
+first_fit() { awk '$2 == "Ready" && $3 == "Active" {print $1; exit}'; }
+
+# One node that runs services keeps data that has to be somewhere: when it is gone another does, from nothing.
+name_keeper() {
+  keeper="$BEAMOPS_STACK.data"
+  before=$(docker node ls --filter "node.label=$keeper=true" --format '{{.ID}} {{.Status}} {{.Availability}}')
+  [ -z "$(echo "$before" | first_fit)" ] || return 0
+  node=$(docker node ls --format '{{.ID}} {{.Status}} {{.Availability}}' | first_fit)
+  [ -n "$node" ] || return 0
+  echo "$before" | while read -r old _; do
+    [ -z "$old" ] || docker node update --label-rm "$keeper" "$old" >/dev/null
+  done
+  docker node update --label-add "$keeper=true" "$node" >/dev/null && say "$node keeps data"
+}
+
 # Nodes whose machine is gone are forgotten; a machine that is about to end is drained, waited for, and let go.
 tidy() {
   docker node ls --format '{{.ID}} {{.Status}}' | while read -r node status; do
@@ -199,16 +214,18 @@ tell_load() {
     --dimensions "Stack=$BEAMOPS_STACK" --value "$(echo "$ready $workers" | awk '{print $1 / ($2 > 0 ? $2 : 1)}')"
 }
 
-# What fires, by severity, from the node that Alertmanager runs on: its container has no credentials of AWS, the node has.
+# What fires, from the node that Alertmanager runs on: its container has no credentials of AWS, the node has.
 tell_alerts() {
-  container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$BEAMOPS_STACK-alertmanager" --filter health=healthy)
+  container=$(docker ps --quiet --filter "label=com.docker.swarm.service.name=$BEAMOPS_STACK-alertmanager" \
+    --filter health=healthy)
   [ -n "$container" ] || return 0
-  alerts=$(docker exec "$container" busybox wget -q -O - "$ALERTS") || return 0
-  for severity in critical warning; do
-    count=$(echo "$alerts" | grep -o "\"severity\":\"$severity\"" | wc -l)
-    aws cloudwatch put-metric-data --namespace BEAMOps --metric-name AlertsFiring \
-      --dimensions "Stack=$BEAMOPS_STACK,Severity=$severity" --value "$count"
-  done
+  names=$(timeout 10 docker exec "$container" busybox wget -q -T 5 -O - "$ALERTS" |
+    grep -o '"alertname":"[A-Za-z]*"' | cut -d '"' -f 4 | sort -u)
+  # Where the watchdog does not fire nobody works out rules, and what else is there is old.
+  case $names in *Watchdog*) ;; *) return 0 ;; esac
+  set --
+  for name in $names; do set -- "$@" "MetricName=AlertFiring,Value=1,Dimensions=[{Name=Alert,Value=$name}]"; done
+  timeout 30 aws cloudwatch put-metric-data --namespace "BEAMOps/$BEAMOPS_STACK" --metric-data "$@"
 }
 
 # New tokens once a day: whoever has read an old one can join no more.
@@ -222,7 +239,6 @@ rotate() {
 keep() {
   [ "$(state)" = active ] || join
   pull
-  tell_alerts
   is_manager || return 0
   # A manager without its quorum lists nothing: it does not keep a dead swarm's lease alive.
   docker node ls >/dev/null 2>&1 || return 1
@@ -236,6 +252,7 @@ keep() {
   rotate
   publish
   label
+  name_keeper
   tell_load
   tidy
 }
@@ -273,6 +290,6 @@ case ${1:-install} in
   install) install ;;
   join) join ;;
   keep) keep ;;
-  run) while :; do keep || say "could not keep the swarm this time" >&2; sleep "$KEEP_SECONDS"; done ;;
+  run) while :; do keep || say "could not keep the swarm this time" >&2; tell_alerts; sleep "$KEEP_SECONDS"; done ;;
   *) say "install, join, keep or run" >&2; exit 2 ;;
 esac

@@ -12,6 +12,7 @@ from coordinator import contract
 
 from components.aws.autoscaling import NAMESPACE
 from components.aws.containers import CACHE
+from components.aws.monitoring import alerts_namespace
 from components.aws.policies import allow
 from components.aws.roles import make_role
 from components.chapter import AwsChapter
@@ -117,6 +118,8 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
     groups = f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{names.stack}-*"
     tagging, metric = "ec2:CreateTags", "cloudwatch:PutMetricData"
     own = {"StringEquals": {"aws:ResourceTag/beamops:stack": names.stack}}
+    # Whoever has a worker can make this stack's alarms go off, and move nobody's number of machines.
+    spaces = [alerts_namespace(names), *([NAMESPACE] if role == "manager" else [])]
     permissions: dict[str, list[str]] = {
         "ssm:GetParameter": [f"{tokens}/{role}-token", f"{tokens}/managers", f"{tokens}/images"],
         "kms:Decrypt": [key],
@@ -136,4 +139,4 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
             "autoscaling:CompleteLifecycleAction": [groups],
             "autoscaling:DescribeAutoScalingInstances ec2:DescribeInstances": ["*"],
         }
-    return allow(permissions, {tagging: own, metric: {"StringEquals": {"cloudwatch:namespace": NAMESPACE}}})
+    return allow(permissions, {tagging: own, metric: {"StringEquals": {"cloudwatch:namespace": spaces}}})

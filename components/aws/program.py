@@ -23,6 +23,8 @@ from components.containers import Containers as LocalContainers
 from components.containers import watching_images
 from components.distribution import ServerDatabase
 from components.naming import Names
+from components.observability.alert import Expected
+from components.observability.rules import list_alerts
 from components.settings import Environment, Settings
 
 SERVICES: Final = (
@@ -91,7 +93,10 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     )
     Autoscaling(names, AutoscalingArgs(settings.autoscaling, production.workers.name), on_aws)
     if settings.monitoring.enabled:
-        Monitoring(names, MonitoringArgs(settings.plan.alert_email, account, region, secrets.key.arn), on_aws)
+        # Which there are depends on what is watched, and on no number.
+        alerts = list_alerts(Expected(replicas=1, memory_bytes=1, collected=settings.instrumentation.collector))
+        told = MonitoringArgs(alerts, settings.plan.alert_email, account, region, secrets.key.arn)
+        Monitoring(names, told, on_aws)
 
     host = settings.production.domain or production.balancer.dns_name
     return Cloud(

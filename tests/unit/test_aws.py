@@ -18,7 +18,10 @@ from components.aws.policies import trust_github
 from components.aws.production import healthy_percent
 from components.aws.rules import make_rules
 from components.aws.subnets import cut_network
+from components.containers import ROOT
 from components.naming import Names
+from components.observability.alert import Expected
+from components.observability.rules import list_alerts
 from components.settings import SettingsError, read_settings
 from tests.program import register
 
@@ -123,20 +126,37 @@ def test_who_watches_is_told_by_a_topic_that_alarms_alone_publish_to(watched: Se
     assert "cloudwatch.amazonaws.com" in json.dumps(key), "alarms cannot write to a topic that they have no key of"
 
 
-def test_what_fires_and_silence_are_alarms(watched: Seen) -> None:
+def test_each_alert_has_an_alarm_and_silence_has_one(watched: Seen) -> None:
     alarms = of_type(watched, "MetricAlarm")
-    assert {name: one["dimensions"]["Severity"] for name, one in alarms.items()} == {
-        "critical": "critical", "warning": "warning", "silence": "critical",
-    }  # fmt: skip
-    assert alarms["silence"]["treatMissingData"] == "breaching"
-    for alarm in alarms.values():
-        assert f"--metric-name {alarm['metricName']} " in SCRIPT.read_text(), "no node puts the metric"
+    told = {alert.name for alert in list_alerts(Expected(1, 1)) if alert.severity != "none"}
+    assert set(alarms) == told | {"Watchdog"}
+    assert {name for name, one in alarms.items() if one["treatMissingData"] == "breaching"} == {"Watchdog"}
+    script = SCRIPT.read_text()
+    for name, alarm in alarms.items():
+        assert alarm["dimensions"] == {"Alert": name}
+        assert f"MetricName={alarm['metricName']},Value=1,Dimensions=[{{Name=Alert,Value=$name}}]" in script
+        assert alarm["namespace"] == "BEAMOps/beamops-prod" and '--namespace "BEAMOps/$BEAMOPS_STACK"' in script
         assert alarm["alarmActions"] == alarm["okActions"] != []
+    page = "docs/runbooks/coordinator-down.md"
+    assert page in alarms["CoordinatorDown"]["alarmDescription"] and (ROOT / page).exists()
+
+
+def test_a_worker_writes_no_metric_that_moves_machines() -> None:
+    names, known = Names("beamops", "prod"), {"lease": "lease", "key": "key"}
+    for document, spaces in (
+        (node_policy("worker", names, ACCOUNT, "eu-central-1", **known), ["BEAMOps/beamops-prod"]),
+        (node_policy("manager", names, ACCOUNT, "eu-central-1", **known), ["BEAMOps/beamops-prod", "BEAMOps"]),
+    ):
+        (statement,) = (one for one in statements(document) if "cloudwatch:PutMetricData" in one["Action"])
+        assert statement["Condition"] == {"StringEquals": {"cloudwatch:namespace": spaces}}
 
 
 def test_images_of_those_who_watch_have_repositories(watched: Seen) -> None:
     names = {one["name"].rpartition("/")[2] for one in of_type(watched, "Repository").values()}
     assert names == {"coordinator", "prometheus", "alertmanager", "node-exporter", "postgres-exporter"}
+    # In prod too they go when monitoring is turned off: what is in them can be had again.
+    kept = {name for name, one in of_type(watched, "Repository").items() if not one["forceDelete"]}
+    assert kept == {"coordinator"}
 
 
 def test_who_is_not_watched_has_no_alarms(stack: Seen) -> None:
@@ -274,6 +294,11 @@ def test_a_zone_that_the_region_lacks_is_one_line() -> None:
             "the certificate is of us-east-1, the stack of eu-central-1",
         ),
         ("staging", {"production": {}}, "certificate_arn: not given"),
+        (
+            "staging",
+            {"monitoring": {"enabled": True, "grafana": True}},
+            "monitoring.grafana: given true, which machines of an account cannot have",
+        ),
         (
             "staging",
             {"monitoring": {"enabled": True}, "distribution": {"coordinator": {"autoscale": {"maximum": 4}}}},

@@ -18,6 +18,7 @@ from components import preflight
 from components.aws import account, program
 from components.aws.account import check_account
 from components.aws.machines import digest_images, find_lacking
+from components.aws.nodes import SCRIPT
 from components.aws.session import explain_session, is_session, machine_host, session_host, ssh_options
 from components.aws.settings import ProductionSettings
 from components.colours import RELEASED_VARIABLE, Released
@@ -70,7 +71,7 @@ def staging() -> Iterator[Seen]:
 def watched() -> Iterator[Seen]:
     """With everything that watches, from images that are pulled; and a version that stands by for another one."""
     config = {
-        "monitoring": {"enabled": True, "grafana": True},
+        "monitoring": {"enabled": True},
         "instrumentation": {"collector": True},
         "distribution": {"coordinator": {"release": "blue-green"}},
     }
@@ -109,13 +110,14 @@ def test_every_node_has_the_images_of_those_who_watch_and_of_a_version_that_goes
     assert OLD in told and len(told) == len(set(told))
     pushed = of_type(watched, "PushedImage")
     assert {name for name, one in pushed.items() if not re.fullmatch(r"[0-9a-f]{32}", one["tag"])} == set()
-    assert {"prometheus", "alertmanager", "collector", "logs", "traces", "grafana"} < set(pushed)
+    assert {"prometheus", "alertmanager", "collector", "logs", "traces"} < set(pushed)
 
 
-def test_who_keeps_data_is_on_any_worker_and_its_volume_there(watched: Seen) -> None:
+def test_who_keeps_data_is_where_the_nodes_script_says_and_its_volume_there(watched: Seen) -> None:
     services = of_type(watched, "Service")
-    for name in ("prometheus", "alertmanager", "logs", "grafana"):
-        assert not services[name]["taskSpec"]["placement"].get("constraints"), f"no node could run {name}"
+    assert 'keeper="$BEAMOPS_STACK.data"' in SCRIPT.read_text()
+    for name in ("prometheus", "alertmanager", "logs"):
+        assert services[name]["taskSpec"]["placement"]["constraints"] == ["node.labels.beamops-staging.data == true"]
         (mount,) = services[name]["taskSpec"]["containerSpec"]["mounts"]
         assert mount["source"] == f"beamops-staging-{name}"
     assert set(of_type(watched, "Volume")) == {"sockets"}

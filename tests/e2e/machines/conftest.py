@@ -1,6 +1,7 @@
 """Staging on five machines, brought up once for all tests of this folder; the last of them takes it down."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ WHY = "this machine's kernel lacks the cipher"
 def site(
     engine: docker.DockerClient,
     toolchain: Toolchain,  # noqa: ARG001 - built before anything waits for it
+    request: pytest.FixtureRequest,
 ) -> Iterator[Site]:
     ensure_images(load_settings("dev"), "build")
-    with make_site(Path("/tmp") / f"bo-{secrets.token_hex(3)}", engine) as site:  # noqa: S108
+    folder = Path("/tmp") / f"bo-{secrets.token_hex(3)}"  # noqa: S108
+    with make_site(folder, engine) as site:
         exempt = [
             {"rule": "overlays-encrypted", "resource": network, "reason": WHY, "expires": "9999-12-31"}
             for network in ("app", "data", "edge", "observability")
@@ -45,6 +48,8 @@ def site(
         content = {"config": {f"beamops:{key}": value for key, value in given.items()}}
         site.stack_file.write_text(yaml.safe_dump(content))
         yield site
+    if not request.session.testsfailed:  # else what machines logged is read there
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="package")
