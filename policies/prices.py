@@ -1,9 +1,9 @@
 """What resources cost a month: list prices on demand, without data transfer, discounts or taxes.
 
 Source: AWS's public price lists (aws.amazon.com: ec2/pricing/on-demand, rds/postgresql/pricing, vpc/pricing,
-elasticloadbalancing/pricing, ebs/pricing, kms/pricing, secrets-manager/pricing), region eu-central-1, as known on
-2026-11-25: written down from memory and not fetched, since none of them is reached from where this is built. An
-estimate that is there to catch a factor, not a percent.
+elasticloadbalancing/pricing, ebs/pricing, kms/pricing, secrets-manager/pricing, cloudwatch/pricing), region
+eu-central-1, as known on 2026-11-25: written down from memory and not fetched, since none of them is reached from where
+this is built. An estimate that is there to catch a factor, not a percent.
 """
 
 from typing import Final
@@ -28,7 +28,11 @@ _PER_HOUR: Final = {
     "aws:lb/loadBalancer:LoadBalancer": 0.027,
     "aws:ec2/eip:Eip": 0.005,
 }
-_PER_MONTH: Final = {"aws:kms/key:Key": 1.0, "aws:secretsmanager/secret:Secret": 0.4}
+_PER_MONTH: Final = {
+    "aws:kms/key:Key": 1.0,
+    "aws:secretsmanager/secret:Secret": 0.4,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 0.1,
+}
 _ENDPOINT_ZONE_HOUR: Final = 0.012
 _DISK_GIB: Final = 0.0952
 _DATABASE_GIB: Final = 0.137
