@@ -87,8 +87,10 @@ class ServiceSpec:
     log_driver: LogDriver = IN_FILES
     stop_signal: str = "SIGTERM"
     stop_seconds: int = 30
-    start_seconds: int = 20
-    """How long it may be unhealthy after its start, if it has been healthy never yet."""
+    start_seconds: int = 60
+    """How long it may be unhealthy after its start, if it has been healthy never yet.
+
+    Three coordinators that start at once on machines that have just pulled them took half a minute."""
 
 
 def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
