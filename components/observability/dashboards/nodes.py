@@ -31,7 +31,7 @@ NODES = Dashboard(
             "Memory of programs",
             "bytes",
             {"{{job}} {{instance}}": "process_resident_memory_bytes"},
-            "Of each that tells its own: all but PostgreSQL and the proxy.",
+            "Of each that tells its own: not PostgreSQL and the proxy; the collectors' is on Telemetry.",
         ),
         Panel(
             "Processors that programs use",
