@@ -146,7 +146,8 @@ def service_args(spec: ServiceSpec) -> docker.ServiceArgs:
             else [],
         ),
         # The provider takes none for one on every node, whose number it does not know.
-        converge_config=None if spec.replicas is None else docker.ServiceConvergeConfigArgs(delay="1s", timeout="2m"),
+        # Replicas follow one another, and each may take its time to get healthy.
+        converge_config=None if spec.replicas is None else docker.ServiceConvergeConfigArgs(delay="1s", timeout="5m"),
     )
 
 
