@@ -29,7 +29,7 @@ from components.observability.alert import Expected
 from components.plan import Plan, PlanArgs
 from components.preflight import prepare
 from components.secrets import Secrets, SecretsArgs
-from components.service import IN_FILES, MIB, DataNode
+from components.service import IN_FILES, MIB
 from components.settings import ENDPOINT_VARIABLE, Environment
 from components.swarm import Swarm, SwarmArgs
 
@@ -52,13 +52,14 @@ if names.environment != Environment.DEV:
 plan = Plan(names, PlanArgs(settings, engine), on_engine)
 on_machines = cloud is not None and endpoint is None
 collector = settings.instrumentation.collector
-grafana = settings.monitoring.grafana and settings.containers.source == "pull"
+watched_by = watching_images(settings)
+grafana = catalogue.GRAFANA in watched_by
 if settings.monitoring.grafana and not grafana:
     pulumi.log.warn(
         "beamops:monitoring.grafana: Grafana is left out, since it cannot be built and images are built here. Its "
         "dashboards are in docs/dashboards; `make alerts` and `make trace` show what is wrong"
     )
-needed = ContainersArgs(settings.containers.source, database=not on_machines, watching=watching_images(settings))
+needed = ContainersArgs(settings.containers.source, database=not on_machines, watching=watched_by)
 containers = Containers(names, needed, on_engine)
 released = read_released(os.environ.get(RELEASED_VARIABLE))
 newest = released.name_of(coordinator_reference(settings.containers.source))
@@ -70,15 +71,13 @@ if cloud is not None and on_machines:
     beneath = release = program.release(names, settings, cloud, engine.host, containers, kept, made_up)
     host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
     images, watching, database = release.images, release.watching, release.database
-    data_node = DataNode(f"node.labels.{names.data_label} == true", reached=False)
 else:
     development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
-    beneath = swarm = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
+    beneath = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
     host, on_swarm, swarm_id = engine.host, on_engine, development.swarm.id
     assert containers.postgresql is not None  # noqa: S101 - made where it runs here
     images, watching = Images(containers.coordinator, containers.proxy), containers.watching
-    data_node = DataNode(swarm.data_constraint, reached=True)
-    database = SwarmDatabase(containers.postgresql, data_node.constraint)
+    database = SwarmDatabase(containers.postgresql)
 autoscale = settings.distribution.coordinator.autoscale
 network = Network(
     names,
@@ -142,14 +141,14 @@ if settings.monitoring.enabled:
                 scaled=autoscale.maximum is not None,
                 collected=collector,
             ),
-            data_node,
+            not on_machines,
             beneath,
         ),
         on_swarm,
     )
     if grafana:
         image = watching[catalogue.GRAFANA.name]
-        shown_by = GrafanaArgs(image, collector, network, data_node, log_driver, beneath)
+        shown_by = GrafanaArgs(image, collector, network, not on_machines, log_driver, beneath)
         pulumi.export("grafana_password", pulumi.Output.secret(make_grafana(monitoring, shown_by)))
 
 pulumi.export("url", cloud.url if cloud is not None and on_machines else distribution.url)

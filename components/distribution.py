@@ -39,7 +39,6 @@ class SwarmDatabase:
     """PostgreSQL as a service of this swarm, on the node that has its data."""
 
     image: pulumi.Input[str]
-    constraint: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class Distribution(Chapter):
             secrets=[file for file in (args.secrets.password, args.secrets.watcher_password) if file is not None],
             configs=[start],
             volumes={"/var/lib/postgresql/data": volume.name},
-            constraints=[database.constraint],
+            constraints=[self.names.data_constraint],
             start_seconds=600,  # recovery after a crash comes before the first connection
             stop_signal="SIGINT",  # fast shutdown: ends sessions, loses nothing
         )

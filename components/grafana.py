@@ -14,7 +14,7 @@ from components.network import Network
 from components.observability.dashboards.rendering import DASHBOARDS, render_dashboard
 from components.observability.grafana import DASHBOARDS_FOLDER, render_provider, render_sources
 from components.proxy import GRAFANA_HEALTH_PATH, GRAFANA_PATH, GRAFANA_PORT
-from components.service import DataNode, File, LogDriver, fetch, keep_data, make_config, make_service
+from components.service import File, LogDriver, fetch, keep_data, make_config, make_service
 
 GRAFANA_MEMORY_MIB: Final = 256
 _PASSWORD_FILE: Final = "/run/secrets/grafana_password"  # noqa: S105 - a path
@@ -28,7 +28,7 @@ class GrafanaArgs:
     image: pulumi.Input[str]
     traces: bool
     network: Network
-    data_node: DataNode
+    data_here: bool
     log_driver: LogDriver
     swarm: pulumi.Resource
     """Before any configuration."""
@@ -91,8 +91,8 @@ def make_grafana(chapter: Chapter, args: GrafanaArgs) -> pulumi.Output[str]:
         },
         secrets=[File(secret.id, secret.name, _PASSWORD_FILE)],
         configs=[make_config(chapter, part, content, path, args.swarm) for part, (content, path) in files.items()],
-        volumes={"/var/lib/grafana": keep_data(chapter, "grafana", args.data_node)},
-        constraints=[args.data_node.constraint],
+        volumes={"/var/lib/grafana": keep_data(chapter, "grafana", here=args.data_here)},
+        constraints=[chapter.names.data_constraint],
         start_seconds=120,
         log_driver=args.log_driver,
     )

@@ -27,7 +27,7 @@ from components.observability.configuration import (
     render_prometheus,
 )
 from components.observability.rules import render_rules
-from components.service import DataNode, File, LogDriver, fetch, keep_data, make_config, make_service
+from components.service import File, LogDriver, fetch, keep_data, make_config, make_service
 from components.settings import InstrumentationSettings, MonitoringSettings
 
 ALERTMANAGER_MEMORY_MIB: Final = 64
@@ -46,7 +46,8 @@ class MonitoringArgs:
     network: Network
     targets: Sequence[Target]
     expected: Expected
-    data_node: DataNode
+    data_here: bool
+    """Whether the node that keeps data is the one whose engine makes what the program asks for."""
     swarm: pulumi.Resource
     """Before any configuration."""
 
@@ -76,7 +77,7 @@ class Monitoring(Chapter):
                 "--enable-feature=exemplar-storage",
                 *(["--web.enable-remote-write-receiver"] if args.instrumentation.collector else []),
             ],
-            volumes={"/prometheus": keep_data(self, "prometheus", args.data_node)},
+            volumes={"/prometheus": keep_data(self, "prometheus", here=args.data_here)},
             networks=[observability],
             memory_mib=settings.memory_mib,
             configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
@@ -97,7 +98,7 @@ class Monitoring(Chapter):
             networks=[observability, args.network.edge.id],
             memory_mib=ALERTMANAGER_MEMORY_MIB,
             secrets=[told],
-            volumes={"/alertmanager": keep_data(self, "alertmanager", args.data_node)},
+            volumes={"/alertmanager": keep_data(self, "alertmanager", here=args.data_here)},
         )
         if args.instrumentation.collector:
             self._make_logs(observability)
@@ -134,7 +135,7 @@ class Monitoring(Chapter):
             ],
             networks=[observability],
             memory_mib=LOGS_MEMORY_MIB,
-            volumes={"/data": keep_data(self, catalogue.LOGS.name, self._args.data_node)},
+            volumes={"/data": keep_data(self, catalogue.LOGS.name, here=self._args.data_here)},
         )
 
     def _make_traces(self, observability: pulumi.Input[str]) -> None:
@@ -168,7 +169,7 @@ class Monitoring(Chapter):
             health=fetch(f"http://127.0.0.1:{health}"),
             cpus=0.5,
             order="stop-first",  # a data folder has one holder
-            constraints=[self._args.data_node.constraint],
+            constraints=[self.names.data_constraint],
             start_seconds=120,
             log_driver=self._args.log_driver,
             **values,

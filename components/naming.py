@@ -34,6 +34,11 @@ class Names:
         """The label of the node that keeps data, `true` there; node.sh writes it too."""
         return f"{self.stack}.data"
 
+    @property
+    def data_constraint(self) -> str:
+        """What places a service on the node that keeps data."""
+        return f"node.labels.{self.data_label} == true"
+
     def versioned(self, part: str, content: str) -> str:
         """The name of what cannot be changed in place: another content is another name."""
         return f"{self.of(part)}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

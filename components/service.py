@@ -29,16 +29,6 @@ class File:
 
 
 @dataclass(frozen=True)
-class DataNode:
-    """The node that keeps data."""
-
-    constraint: str
-    """How services get there."""
-    reached: bool
-    """Whether it is the node whose engine makes what the program asks for."""
-
-
-@dataclass(frozen=True)
 class LogDriver:
     """Where the engine puts what a container says; bounded, whatever becomes of it."""
 
@@ -194,10 +184,10 @@ def make_volume(chapter: Chapter, part: str, *, protect: bool | None = None) -> 
     return docker.Volume(part, arguments, chapter.options(protect=protect))
 
 
-def keep_data(chapter: Chapter, part: str, node: DataNode) -> pulumi.Input[str]:
-    """The name of a volume on the node that keeps data."""
-    # A node that the provider does not reach makes its own when a container comes.
-    return make_volume(chapter, part).name if node.reached else chapter.names.of(part)
+def keep_data(chapter: Chapter, part: str, *, here: bool) -> pulumi.Input[str]:
+    """The name of a volume on the node that keeps data; `here`, if the provider's engine is that node's."""
+    # Another node makes its own when a container comes.
+    return make_volume(chapter, part).name if here else chapter.names.of(part)
 
 
 def memory_volume_options(user: str) -> docker.ServiceTaskSpecContainerSpecMountVolumeOptionsArgs:

@@ -27,5 +27,4 @@ class Swarm(Chapter):
         self.labelled = NodeLabels(
             "data-node", host=args.host, node=args.node, labels={names.data_label: "true"}, opts=self.options()
         )
-        self.data_constraint = f"node.labels.{names.data_label} == true"
-        self.register_outputs({"data_constraint": self.data_constraint})
+        self.register_outputs({"data_constraint": names.data_constraint})

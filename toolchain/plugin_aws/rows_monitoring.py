@@ -42,6 +42,16 @@ def _change_topic(api: Api, it: It) -> None:
             api.call("sns", "SetTopicAttributes", given)
 
 
+def _tags(named: str) -> Tags:
+    """Of what is named so by its ARN."""
+    return Tags(
+        Pairs("Key"),
+        Call("TagResource", {named: "$arn", "Tags": "$tags"}),
+        Call("UntagResource", {named: "$arn", "TagKeys": "$keys"}),
+        Call("ListTagsForResource", {named: "$arn"}),
+    )
+
+
 ROWS: Final = (
     Row(
         "aws:sns/topic:Topic",
@@ -53,12 +63,7 @@ ROWS: Final = (
         _TOPIC,
         update=_change_topic,
         outputs={"arn": "TopicArn", "owner": "Owner"},
-        tags=Tags(
-            Pairs("Key"),
-            Call("TagResource", {"ResourceArn": "$id", "Tags": "$tags"}),
-            Call("UntagResource", {"ResourceArn": "$id", "TagKeys": "$keys"}),
-            Call("ListTagsForResource", {"ResourceArn": "$id"}),
-        ),
+        tags=_tags("ResourceArn"),
         name="name",
     ),
     Row(
@@ -82,12 +87,7 @@ ROWS: Final = (
         _ALARM,
         update=Call("PutMetricAlarm", whole=True),
         outputs={"arn": "AlarmArn"},
-        tags=Tags(
-            Pairs("Key"),
-            Call("TagResource", {"ResourceARN": "$arn", "Tags": "$tags"}),
-            Call("UntagResource", {"ResourceARN": "$arn", "TagKeys": "$keys"}),
-            Call("ListTagsForResource", {"ResourceARN": "$arn"}),
-        ),
+        tags=_tags("ResourceARN"),
         name="name",
     ),
 )
