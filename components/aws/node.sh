@@ -13,6 +13,7 @@ LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
 KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
 JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
 ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
+MOVE_SECONDS=${BEAMOPS_MOVE_SECONDS:-120}
 PORT=2377
 ALERTS='http://127.0.0.1:9093/api/v2/alerts?active=true&silenced=false&inhibited=false'
 TABLE="$BEAMOPS_STACK-swarm"
@@ -29,6 +30,7 @@ metadata() {
 INSTANCE=${BEAMOPS_INSTANCE:-$(metadata instance-id)}
 ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
 TOLD_IMAGES=
+NEXT_MOVE=0
 
 now() { date +%s; }
 
@@ -202,6 +204,47 @@ tidy() {
     done
 }
 
+# Of lines `node zone`, and a line `node` for each replica: whether zones, or the nodes of one, are two replicas apart. The
+# swarm would not place them so, were they all new.
+uneven() {
+  awk 'NF == 2 {zone[$1] = $2; on[$1] += 0; within[$2] += 0}
+    NF == 1 && $1 in zone {on[$1]++; within[zone[$1]]++}
+    END {
+      for (a in within) for (b in within) if (within[a] - within[b] > 1) exit 0
+      for (a in zone) for (b in zone) if (zone[a] == zone[b] && on[a] - on[b] > 1) exit 0
+      exit 1
+    }'
+}
+
+# A swarm moves nothing to a node that has come, and an update can leave two replicas on one node. So one more starts, where
+# there are fewest, and when it is healthy one goes, where there are most. A label says how many there are to be then, and
+# until when it is waited: whoever leads finishes what another leader began.
+rebalance() {
+  nodes=$(docker node ls -q | xargs docker node inspect \
+    --format '{{.Status.State}} {{.Spec.Availability}} {{.ID}} {{index .Spec.Labels "beamops.zone"}}' |
+    awk '$1 == "ready" && $2 == "active" {print $3, $4}')
+  for service in $(docker service ls -q --filter "label=beamops.stack=$BEAMOPS_STACK" --filter mode=replicated); do
+    read -r wanted update spare <<EOF
+$(docker service inspect "$service" --format '{{.Spec.Mode.Replicated.Replicas}} {{with .UpdateStatus}}{{.State}}{{else}}none{{
+      end}} {{index .Spec.Labels "beamops.spare"}}')
+EOF
+    replicas=$(docker service ps "$service" --no-resolve --filter desired-state=running \
+      --format '{{.Node}} {{.CurrentState}}' | awk '$2 == "Running" {print $1}')
+    running=$(echo "$replicas" | grep -c .)
+    if [ -n "$spare" ]; then
+      [ "$running" -lt "$wanted" ] && [ "$(now)" -lt "${spare#*:}" ] && continue
+      docker service update --detach --replicas "${spare%:*}" --label-rm beamops.spare "$service" >/dev/null
+      continue
+    fi
+    case $update in none | completed | rollback_completed) ;; *) continue ;; esac
+    [ "$running" = "$wanted" ] && [ "$(now)" -ge "$NEXT_MOVE" ] || continue
+    printf '%s\n%s\n' "$nodes" "$replicas" | uneven || continue
+    NEXT_MOVE=$(($(now) + MOVE_SECONDS))
+    docker service update --detach --replicas "$((wanted + 1))" --label-add "beamops.spare=$wanted:$NEXT_MOVE" "$service" \
+      >/dev/null && say "moves a replica of $service"
+  done
+}
+
 # What the coordinators say is ready, for each worker: what the number of workers follows.
 tell_load() {
   metrics=$(for address in $(docker node ls -q | xargs docker node inspect --format '{{.Status.Addr}}'); do
@@ -254,6 +297,7 @@ keep() {
   publish
   label
   name_keeper
+  rebalance
   tell_load
   tidy
 }

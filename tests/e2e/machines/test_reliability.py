@@ -18,7 +18,7 @@ from tests.balancer import balance
 from tests.nodes import Node
 from tests.reliability import AGENTS, CYCLES_PER_SECOND, FULL, check_and_keep
 from tests.servers import wait_until_ready
-from tests.site import WORKERS, Site
+from tests.site import WORKERS, Site, on_every_worker
 from tests.waiting import wait_until as wait_until_true
 
 SETTLED_CYCLES = 3000 if FULL else 150
@@ -106,22 +106,14 @@ def all_back(site: Site) -> None:
         raise AssertionError(f"there are {found}, and should be {wanted}; nodes and services:\n{members}") from None
 
 
-def spread(site: Site) -> None:
-    """A coordinator on every worker again: a swarm moves nothing to a node that came back.
+def spread(site: Site) -> float:
+    """Wait until each worker has a coordinator again: the leading manager moves one to a node that came back."""
 
-    And gives it nothing at once where it does not yet know what that node can do: then it is asked again.
-    """
-
-    def scaled() -> bool:
+    def even() -> bool:
         with manager(site) as client:
-            for count in (WORKERS + 1, WORKERS):
-                coordinator = find(client, "coordinator")
-                coordinator.scale(count)
-                wait_until("replicas do not follow", 60, lambda: replicas(client, "coordinator") == count)  # noqa: B023
-            running = find(client, "coordinator").tasks({"desired-state": "running"})
-            return len({task["NodeID"] for task in running}) == WORKERS
+            return on_every_worker(find(client, "coordinator"))
 
-    wait_until("two coordinators stay on one worker", 120, scaled)
+    return wait_until("coordinators are not one on each worker", 180, even)
 
 
 def test_a_new_version_of_the_coordinator(site: Site, url: str, operator: str) -> None:
@@ -163,19 +155,19 @@ def test_rotation_of_the_database_password(site: Site, url: str, operator: str) 
 
 def test_a_worker_is_drained(site: Site, url: str, operator: str) -> None:
     spread(site)
-    with manager(site) as client:
+    with manager(site) as client, at_work(url, operator) as agents:
         member = member_of(client, site.workers[-1])
         try:
-            with at_work(url, operator) as agents:
-                set_availability(member, "drain")
-                seconds = wait_until(
-                    "the replicas do not run elsewhere", 60,
-                    lambda: replicas(client, "coordinator") == WORKERS and replicas(client, "proxy") == WORKERS - 1,
-                )  # fmt: skip
+            set_availability(member, "drain")
+            seconds = wait_until(
+                "the replicas do not run elsewhere", 60,
+                lambda: replicas(client, "coordinator") == WORKERS and replicas(client, "proxy") == WORKERS - 1,
+            )  # fmt: skip
         finally:
             set_availability(member, "active")
+        spread_seconds = spread(site)
     all_back(site)
-    check_and_keep("drain of a worker", agents, elsewhere_after_s=seconds)
+    check_and_keep("drain of a worker", agents, elsewhere_after_s=seconds, spread_again_after_s=spread_seconds)
 
 
 def test_a_worker_is_killed(site: Site, url: str, operator: str) -> None:
