@@ -12,6 +12,7 @@ from importlib.metadata import version
 import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
+from coordinator import contract
 
 from components import catalogue
 from components.autoscaling import Autoscaling, AutoscalingArgs
@@ -19,7 +20,7 @@ from components.colours import RELEASED_VARIABLE, keep_versions, read_released
 from components.containers import Containers, ContainersArgs, coordinator_reference, watching_images
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
-from components.engine import ENGINE_FOLDER
+from components.engine import ENGINE_FOLDER, SOCKET_GROUP
 from components.grafana import GrafanaArgs, make_grafana
 from components.instrumentation import Instrumentation, InstrumentationArgs, collect_logs, collector_endpoint
 from components.monitoring import Monitoring, MonitoringArgs
@@ -29,7 +30,7 @@ from components.observability.alert import Expected
 from components.plan import Plan, PlanArgs
 from components.preflight import prepare
 from components.secrets import Secrets, SecretsArgs
-from components.service import IN_FILES, MIB
+from components.service import IN_FILES
 from components.settings import ENDPOINT_VARIABLE, Environment
 from components.swarm import Swarm, SwarmArgs
 
@@ -115,15 +116,23 @@ distribution = Distribution(
 )
 
 if settings.monitoring.enabled:
+    socket_group = SOCKET_GROUP if on_machines else engine.socket_group
+    if socket_group is None:
+        pulumi.log.warn(
+            f"beamops:monitoring: nobody tells what containers use, since the engine at {engine.host} is not at "
+            f"unix://{contract.ENGINE_SOCKET}; the rest is watched"
+        )
     instrumentation = Instrumentation(
         names,
-        InstrumentationArgs(watching, network, secrets, log_driver, collector, distribution, beneath),
+        InstrumentationArgs(
+            watching, images.coordinator, socket_group, network, secrets, log_driver, collector, distribution, beneath
+        ),
         on_swarm,
     )
     targets = [*instrumentation.targets]
     if autoscale.maximum is not None:
-        assert engine.socket_group is not None  # noqa: S101 - asked for by prepare
-        scaling = AutoscalingArgs(autoscale, images.coordinator, network, engine.socket_group, log_driver)
+        assert socket_group is not None  # noqa: S101 - asked for by prepare
+        scaling = AutoscalingArgs(autoscale, images.coordinator, network, socket_group, log_driver)
         targets.append(Autoscaling(names, scaling, on_swarm).target)
     coordinator = settings.distribution.coordinator
     monitoring = Monitoring(
@@ -137,9 +146,9 @@ if settings.monitoring.enabled:
             targets,
             Expected(
                 coordinator.replicas * len(distribution.coordinators),
-                coordinator.memory_mib * MIB,
                 scaled=autoscale.maximum is not None,
                 collected=collector,
+                engine=socket_group is not None,
             ),
             not on_machines,
             beneath,

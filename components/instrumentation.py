@@ -11,7 +11,7 @@ from coordinator import contract
 from components import catalogue
 from components.chapter import Chapter
 from components.distribution import Distribution
-from components.naming import Names
+from components.naming import STACK_LABEL, Names
 from components.network import Network
 from components.observability.collector import (
     COLLECTOR_HEALTH_PORT,
@@ -32,7 +32,9 @@ from components.service import LogDriver, fetch, make_config, make_service, memo
 _NODE_PORT: Final = 9100
 _DATABASE_PORT: Final = 9187
 EXPORTER_MEMORY_MIB: Final = 48
+ENGINE_EXPORTER_MEMORY_MIB: Final = 96
 COLLECTOR_MEMORY_MIB: Final = 128
+ENGINE_EXPORTER: Final = "engine-exporter"
 _WAITING_LINES: Final = 65_536
 """Of a container, for a collector that is away: five minutes of 200 requests a second. The engine's default is a
 million, and it notes down each line that has no place any more."""
@@ -69,6 +71,10 @@ class InstrumentationArgs:
     """What the exporters and the collector are made from."""
 
     images: Mapping[str, pulumi.Input[str]]
+    coordinator: pulumi.Input[str]
+    """The image, of which the engine's exporter is another command."""
+    socket_group: int | None
+    """Number of the group that may use the engine's socket; None: it cannot be known, and no engine is asked."""
     network: Network
     secrets: Secrets
     log_driver: LogDriver
@@ -84,6 +90,9 @@ class Instrumentation(Chapter):
 
     The node's exporter has no way to the node but what every container sees: memory, processors and load are the
     machine's there, and the root's file system is the one that the engine keeps images and volumes on.
+
+    What each container uses the engine alone knows. Its exporter has the engine's socket, no port, no other network
+    than that of whoever watches, and answers with two pages that take no parameters.
 
     The collector is on every node too. The engine hands it log lines by a socket on a volume that is in memory: no
     file of the engine's, and not the engine's own socket, is in any container.
@@ -110,6 +119,24 @@ class Instrumentation(Chapter):
             networks=[observability],
             replicas=None,
         )
+        if args.socket_group is not None:
+            make_service(
+                self,
+                ENGINE_EXPORTER,
+                image=args.coordinator,
+                user=catalogue.PYTHON.user,
+                command=contract.ENGINE_EXPORTER,
+                arguments=[f"--label={STACK_LABEL}={names.stack}"],
+                networks=[observability],
+                health=contract.PROBE,
+                memory_mib=ENGINE_EXPORTER_MEMORY_MIB,
+                cpus=0.25,
+                log_driver=args.log_driver,
+                env={contract.HOST: "0.0.0.0"},  # noqa: S104 - the network decides who reaches it
+                sockets=[contract.ENGINE_SOCKET],
+                groups=[str(args.socket_group)],
+                replicas=None,
+            )
         password, database = args.secrets.watcher_password, args.distribution.database_address
         authorities = args.distribution.authorities
         assert password is not None  # noqa: S101 - there where this chapter is
@@ -138,6 +165,8 @@ class Instrumentation(Chapter):
             Target("prometheus", [names.of("prometheus")], PROMETHEUS_PORT),
             Target("alertmanager", [names.of("alertmanager")], ALERTMANAGER_PORT),
         )
+        if args.socket_group is not None:
+            self.targets += (Target("engine", [names.of(ENGINE_EXPORTER)], contract.PORT, contract.METRICS_PATH),)
         if args.collector:
             self._make_collector(observability)
             self.targets += (

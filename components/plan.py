@@ -9,7 +9,7 @@ from components.chapter import Chapter
 from components.colours import PARTS
 from components.engine import Engine
 from components.grafana import GRAFANA_MEMORY_MIB
-from components.instrumentation import COLLECTOR_MEMORY_MIB, EXPORTER_MEMORY_MIB
+from components.instrumentation import COLLECTOR_MEMORY_MIB, ENGINE_EXPORTER_MEMORY_MIB, EXPORTER_MEMORY_MIB
 from components.monitoring import ALERTMANAGER_MEMORY_MIB, LOGS_MEMORY_MIB, TRACES_MEMORY_MIB
 from components.naming import Names
 from components.settings import Settings, SettingsError
@@ -40,7 +40,7 @@ def memory_needed(settings: Settings) -> int:
     """The most memory that the services may take at once, in MiB: during an update one coordinator more runs."""
     distribution, monitoring = settings.distribution, settings.monitoring
     coordinator = distribution.coordinator
-    watching = monitoring.memory_mib + ALERTMANAGER_MEMORY_MIB + 2 * EXPORTER_MEMORY_MIB
+    watching = monitoring.memory_mib + ALERTMANAGER_MEMORY_MIB + 2 * EXPORTER_MEMORY_MIB + ENGINE_EXPORTER_MEMORY_MIB
     collecting = COLLECTOR_MEMORY_MIB + LOGS_MEMORY_MIB + TRACES_MEMORY_MIB
     versions = len(PARTS) if coordinator.release == "blue-green" else 1
     return (

@@ -12,10 +12,15 @@ _CONTAINER: Final = "taskSpec.containerSpec"
 _BY_CONTENT: Final = re.compile(r"(@sha256:[0-9a-f]{64}|:[0-9a-f]{32})$")
 _ENGINE_PROXY: Final = ["coordinator", "engine-proxy"]
 """Lets nothing through to the engine but the scaling of services that are labelled for it."""
+_ENGINE_EXPORTER: Final = ["coordinator", "engine-exporter"]
+"""Lets nothing through to the engine: tells metrics of it, on the network of whoever watches."""
 _SOCKETS: Final = ("/var/run/docker.sock", "/run/docker.sock")
 _ENGINE_NETWORK: Final = "engine"
 _ENGINE_USERS: Final = {"engine-proxy", "autoscaler"}
-_OTHER_NETWORKS: Final = {"edge", "app", "data", "observability"}
+_OTHER_NETWORKS: Final = {
+    "engine-proxy": {"edge", "app", "data", "observability"},
+    "engine-exporter": {"edge", "app", "data", "engine"},
+}
 _ROOT: Final = re.compile(r"^(0|root)?(:|$)")
 
 
@@ -62,12 +67,14 @@ def _check_socket(service: Resource) -> Iterator[str]:
     sources = (at(mount, "source") for mount in several(at(service.props, f"{_CONTAINER}.mounts")))
     if not any(isinstance(source, str) and _holds_socket(source) for source in sources):
         return
-    if at(service.props, f"{_CONTAINER}.commands") != _ENGINE_PROXY:
+    command = at(service.props, f"{_CONTAINER}.commands")
+    networks = several(at(service.props, "taskSpec.networksAdvanceds"))
+    if command not in (_ENGINE_PROXY, _ENGINE_EXPORTER):
         yield "mounts the engine's socket, and so owns the machine"
     elif several(at(service.props, "endpointSpec.ports")):
-        yield "is the engine's proxy, and can be reached from outside the swarm"
-    elif joined & _OTHER_NETWORKS or len(several(at(service.props, "taskSpec.networksAdvanceds"))) > 1:
-        yield "is the engine's proxy, and is on another network than its own"
+        yield "has the engine's socket, and can be reached from outside the swarm"
+    elif len(networks) > 1 or joined & (_OTHER_NETWORKS[command[-1]]):
+        yield "has the engine's socket, and is on another network than its own"
 
 
 def _holds_socket(source: str) -> bool:
@@ -135,7 +142,7 @@ RULES: Final = (
     ),
     Rule(
         "no-docker-socket",
-        "No service but the engine's proxy has the engine's socket, and nothing but its network reaches that",
+        "The engine's proxy and its exporter alone have the engine's socket, each on one network of its own kind",
         "Whoever has it is root on the node",
         "ask the engine's proxy, or let a dynamic resource do it",
         "critical",

@@ -20,7 +20,7 @@ from typing import Self
 import docker
 
 from components.containers import ROOT
-from components.engine import connect
+from components.engine import SOCKET_GROUP, connect
 from tests.aws import REGION, SIGNED_IN
 
 SCRIPT = ROOT / "components" / "aws" / "node.sh"
@@ -32,7 +32,8 @@ mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /etc/docker
 mkdir -p /run/docker "$d/data" /var/lib/docker; mount --bind "$d/data" /var/lib/docker
 rm -f "$d/docker.pid" "$d/docker.sock"
 exec docker-init -s -- dockerd --exec-root /run/docker --pidfile "$d/docker.pid" \
-  -H "unix://$d/docker.sock" --cgroup-parent "/$2" --userland-proxy=false --log-level warn --dns "$3"
+  -H "unix://$d/docker.sock" -H unix:///run/docker.sock -G "$4" \
+  --cgroup-parent "/$2" --userland-proxy=false --log-level warn --dns "$3"
 """
 
 
@@ -75,7 +76,7 @@ class Node:
         command += ["--kill-child", "--mount-proc", "--propagation", "private"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "bash", "-c", _START, "_", str(self.folder), self.name, HOST],
+                [*command, "bash", "-c", _START, "_", str(self.folder), self.name, HOST, str(SOCKET_GROUP)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         end = time.monotonic() + 30

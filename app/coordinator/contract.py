@@ -34,6 +34,9 @@ AUTOSCALE: Final = ("coordinator", "autoscale")
 and `--p95-ms` follow."""
 ENGINE_PROXY: Final = ("coordinator", "engine-proxy")
 """Stands before the engine whose socket is at `ENGINE_SOCKET`, and lets `AUTOSCALE` scale what is labelled for it."""
+ENGINE_EXPORTER: Final = ("coordinator", "engine-exporter")
+"""Tells Prometheus what the engine whose socket is at `ENGINE_SOCKET` runs, and what those of its containers use that
+have the `--label` that follows."""
 ENGINE_SOCKET: Final = "/var/run/docker.sock"
 MINIMUM_LABEL: Final = "beamops.autoscale.minimum"
 MAXIMUM_LABEL: Final = "beamops.autoscale.maximum"

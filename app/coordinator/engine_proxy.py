@@ -5,32 +5,24 @@ there are two calls, about services whose labels name limits.
 """
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from copy import deepcopy
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import structlog
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException, NotFoundException, PermissionDeniedException
 from litestar.params import FromPath, FromQuery
 
 from coordinator.contract import LIVE_PATH
+from coordinator.engine import Engine
 from coordinator.scaling import Limits, is_rolling, read_limits
 
 _log = structlog.get_logger()
 _TIMEOUT_SECONDS: Final = 10
 _BODY_BYTES: Final = 256 * 1024
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}")
-
-
-class EngineAwayError(HTTPException):
-    """The engine does not answer, or not as it should."""
-
-    status_code = HTTPStatus.BAD_GATEWAY
 
 
 class ChangedError(HTTPException):
@@ -73,26 +65,12 @@ def _limits_of(spec: dict[str, Any]) -> Limits:
 
 def create_app(socket: Path) -> Litestar:
     """The proxy before the engine whose socket that is."""
-
-    @asynccontextmanager
-    async def connect(app: Litestar) -> AsyncIterator[None]:
-        transport = httpx.AsyncHTTPTransport(uds=str(socket))
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://engine", timeout=_TIMEOUT_SECONDS
-        ) as app.state.engine:
-            yield
-
-    async def ask(method: str, path: str, **more: Any) -> httpx.Response:
-        try:
-            answer: httpx.Response = await app.state.engine.request(method, path, **more)
-        except httpx.HTTPError as error:
-            raise EngineAwayError(f"the engine does not answer: {error or type(error).__name__}") from error
-        return answer
+    engine = Engine(socket, _TIMEOUT_SECONDS)
 
     async def inspect(service: str) -> dict[str, Any]:
         if not _NAME.fullmatch(service):
             raise NotFoundException(f"{service!r} is no service's name")
-        answer = await ask("GET", f"/services/{service}")
+        answer = await engine.ask("GET", f"/services/{service}")
         if answer.is_error:
             raise HTTPException(answer.text.strip(), status_code=answer.status_code)
         found: dict[str, Any] = answer.json()
@@ -101,8 +79,7 @@ def create_app(socket: Path) -> Litestar:
 
     @get(LIVE_PATH)
     async def live() -> dict[str, str]:
-        (await ask("GET", "/_ping")).raise_for_status()
-        return {"status": "alive"}
+        return await engine.ping()
 
     @get("/services/{service:str}")
     async def show(service: FromPath[str]) -> dict[str, Any]:
@@ -113,9 +90,10 @@ def create_app(socket: Path) -> Litestar:
         asked = await request.json()
         found = await inspect(service)
         check_scaling(found, version, asked)
-        answer = await ask("POST", f"/services/{found['ID']}/update", params={"version": version}, json=asked)
+        answer = await engine.ask("POST", f"/services/{found['ID']}/update", params={"version": version}, json=asked)
         _log.info("scaled", service=found["Spec"]["Name"], status=answer.status_code, **asked["Mode"]["Replicated"])
         return Response(answer.json(), status_code=answer.status_code)
 
-    app = Litestar([live, show, scale], lifespan=[connect], openapi_config=None, request_max_body_size=_BODY_BYTES)
-    return app
+    return Litestar(
+        [live, show, scale], on_shutdown=[engine.close], openapi_config=None, request_max_body_size=_BODY_BYTES
+    )

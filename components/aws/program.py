@@ -94,7 +94,7 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     Autoscaling(names, AutoscalingArgs(settings.autoscaling, production.workers.name), on_aws)
     if settings.monitoring.enabled:
         # Which there are depends on what is watched, and on no number.
-        alerts = list_alerts(Expected(replicas=1, memory_bytes=1, collected=settings.instrumentation.collector))
+        alerts = list_alerts(Expected(replicas=1, collected=settings.instrumentation.collector))
         told = MonitoringArgs(alerts, settings.plan.alert_email, account, region, secrets.key.arn)
         Monitoring(names, told, on_aws)
 

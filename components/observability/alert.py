@@ -68,9 +68,9 @@ class Expected:
 
     replicas: int
     """Coordinators that should serve."""
-    memory_bytes: int
-    """Memory limit of one."""
     scaled: bool = False
     """Whether something moves the number of coordinators."""
     collected: bool = False
     """Whether log lines and traces are collected."""
+    engine: bool = True
+    """Whether the engine can be asked what it runs."""

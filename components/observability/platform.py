@@ -5,7 +5,8 @@ from components.observability.alert import Alert, Example, Expected, Subject
 _ONE = 'up{job="coordinator",instance="10.0.1.3:4000"}'
 _TWO = 'up{job="coordinator",instance="10.0.1.4:4000"}'
 _LEADS = 'beamops_health_score{part="all",job="coordinator"}'
-_MEMORY = 'process_resident_memory_bytes{job="coordinator",instance="10.0.1.3:4000"}'
+_USED = 'container_memory_used_bytes{job="engine",service="beamops-dev-database",container="c0ffee"}'
+_LIMIT = 'container_spec_memory_limit_bytes{job="engine",service="beamops-dev-database",container="c0ffee"}'
 _POSTGRESQL = 'pg_up{job="postgresql"}'
 _SESSIONS = 'pg_stat_activity_count{job="postgresql",datname="coordinator",state="idle"}'
 _SESSIONS_MAX = 'pg_settings_max_connections{job="postgresql"}'
@@ -81,15 +82,6 @@ def describe_platform(expected: Expected) -> Subject:
                 Example({_ONE: 1, _LEADS: 99}, {_LEADS: None}),
             ),
             Alert(
-                "CoordinatorMemoryHigh",
-                f'max(process_resident_memory_bytes{{job="coordinator"}}) / {expected.memory_bytes} > 0.85',
-                10,
-                "warning",
-                "A coordinator uses {{ $value | humanizePercentage }} of its memory",
-                "It is killed at 100 %; its claims go on, what it was answering is repeated",
-                Example({_MEMORY: 0.4 * expected.memory_bytes}, {_MEMORY: 0.9 * expected.memory_bytes}, minutes=20),
-            ),
-            Alert(
                 "DatabaseDown",
                 "max(pg_up) == 0",
                 1,
@@ -126,6 +118,15 @@ def describe_platform(expected: Expected) -> Subject:
                 Example({_SERVERS: 2}, {_SERVERS: 0}),
             ),
             Alert(
+                "ContainerMemoryHigh",
+                "max by (service) (container_memory_used_bytes / container_spec_memory_limit_bytes) > 0.85",
+                10,
+                "warning",
+                "A container of {{ $labels.service }} uses {{ $value | humanizePercentage }} of its memory",
+                "It is killed at 100 %, and started again; what a coordinator was answering is repeated",
+                Example({_USED: 100e6, _LIMIT: 256e6}, {_USED: 240e6}, minutes=20),
+            ),
+            Alert(
                 "NodeMemoryHigh",
                 "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes > 0.85",
                 5,
@@ -147,6 +148,7 @@ def describe_platform(expected: Expected) -> Subject:
                 "TargetDown",
                 'up{job!~"coordinator|proxy"} == 0 or absent(up{job="postgresql"}) or absent(up{job="node"})'
                 ' or absent(up{job="alertmanager"})'
+                + (' or absent(up{job="engine"})' if expected.engine else "")
                 + (' or absent(beamops_autoscaler_replicas{job="autoscaler"})' if expected.scaled else "")
                 + "".join(f' or absent(up{{job="{job}"}})' for job in _COLLECTING if expected.collected),
                 5,

@@ -42,7 +42,7 @@ from tests.stories import tell_story
 from tests.user import User
 from tests.waiting import wait_until
 
-EXPECTED = Expected(replicas=2, memory_bytes=256 * 1024 * 1024, collected=True)
+EXPECTED = Expected(replicas=2, collected=True)
 ALERTS = list_alerts(EXPECTED)
 DRAWN_SECONDS = 420
 COLLECTING = {"collector", "logs", "traces"}
@@ -142,10 +142,10 @@ class Watched:
         said = self.fetch("logs", f"{LOGS_PORT}/select/logsql/query?{httpx.QueryParams({'query': query})}")
         return [json.loads(line) for line in said.splitlines()]
 
-    def query(self, expression: str) -> list[object]:
+    def query(self, expression: str) -> list[Any]:
         data = self.ask(f"query?{httpx.QueryParams({'query': expression})}")
         assert isinstance(data, dict)
-        result: list[object] = data["result"]
+        result: list[Any] = data["result"]
         return result
 
     def told(self, alert: str, status: str) -> bool:
@@ -217,8 +217,17 @@ def test_every_rule_and_every_panel_finds_its_series_under_load(watched: Watched
     targets = watched.ask("targets?state=active")
     assert isinstance(targets, dict)
     jobs = {target["labels"]["job"]: target["health"] for target in targets["activeTargets"]}
-    assert set(jobs) == {"coordinator", "proxy", "postgresql", "node", "prometheus", "alertmanager", *COLLECTING}
+    assert set(jobs) == {
+        "coordinator", "proxy", "postgresql", "node", "engine", "prometheus", "alertmanager", *COLLECTING
+    }  # fmt: skip
     assert set(jobs.values()) == {"up"}, jobs
+    told = {
+        one["metric"]["service"]: float(one["value"][1])
+        for one in watched.query("sum by (service) (container_processes)")
+    }
+    services = watched.engine.services.list(filters={"label": f"beamops.stack={watched.name}-dev"})
+    assert set(told) == {one.name for one in services}, "of each service's containers, and of no others, it is told"
+    assert all(told.values()), told
 
 
 def draw_dashboards(watched: Watched) -> None:

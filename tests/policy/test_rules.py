@@ -19,6 +19,7 @@ TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 DATABASE = "aws:rds/instance:Instance"
 SOCKET = [{"source": "/var/run/docker.sock"}]
 ENGINE_PROXY = ["coordinator", "engine-proxy"]
+ENGINE_EXPORTER = ["coordinator", "engine-exporter"]
 SERVICE = "docker:index/service:Service"
 BUCKET = "aws:s3/bucket:Bucket"
 ANYWHERE = {"cidrIpv4": "0.0.0.0/0"}
@@ -212,6 +213,13 @@ RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
             container(mounts=[{"source": "/var/run"}]),
             container(mounts=[{"source": "/run/docker.sock/"}]),
             container(mounts=SOCKET, commands=ENGINE_PROXY) | {"endpointSpec": {"ports": [{"publishedPort": 1}]}},
+            container(mounts=SOCKET, commands=ENGINE_EXPORTER) | {"endpointSpec": {"ports": [{"publishedPort": 1}]}},
+            {
+                "taskSpec": {
+                    "containerSpec": {"mounts": SOCKET, "commands": ENGINE_EXPORTER},
+                    "networksAdvanceds": [{"id": "observability"}, {"id": "edge"}],
+                }
+            },
             {
                 "taskSpec": {
                     "containerSpec": {"mounts": SOCKET, "commands": ENGINE_PROXY},
@@ -219,7 +227,11 @@ RESOURCES: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = {
                 }
             },
         ],
-        [container(mounts=[{"source": "data"}]), container(mounts=SOCKET, commands=ENGINE_PROXY)],
+        [
+            container(mounts=[{"source": "data"}]),
+            container(mounts=SOCKET, commands=ENGINE_PROXY),
+            container(mounts=SOCKET, commands=ENGINE_EXPORTER),
+        ],
     ),
     "images-pinned": (
         SERVICE,

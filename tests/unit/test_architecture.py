@@ -55,7 +55,12 @@ def describe(name: str, inputs: dict[str, Any]) -> tuple[str, list[str]]:
     ports = inputs["endpointSpec"].get("ports", [])
     lines += [f'agents([agents]) -- ":{port["publishedPort"]:.0f}" --> {name}' for port in ports]
     lines += [f"{name} --- {network['id'].removesuffix('-id')}" for network in task["networksAdvanceds"]]
-    lines += [f"{name} --- {name}-volume[({mount['type']})]" for mount in task["containerSpec"]["mounts"]]
+    lines += [
+        f'{name} --- socket{{{{"engine\'s socket"}}}}'
+        if mount["type"] == "bind"
+        else f"{name} --- {name}-volume[(volume)]"
+        for mount in task["containerSpec"]["mounts"]
+    ]
     return chapter, lines
 
 

@@ -128,7 +128,7 @@ def test_who_watches_is_told_by_a_topic_that_alarms_alone_publish_to(watched: Se
 
 def test_each_alert_has_an_alarm_and_silence_has_one(watched: Seen) -> None:
     alarms = of_type(watched, "MetricAlarm")
-    told = {alert.name for alert in list_alerts(Expected(1, 1)) if alert.severity != "none"}
+    told = {alert.name for alert in list_alerts(Expected(1)) if alert.severity != "none"}
     assert set(alarms) == told | {"Watchdog"}
     assert {name for name, one in alarms.items() if one["treatMissingData"] == "breaching"} == {"Watchdog"}
     script = SCRIPT.read_text()

@@ -21,7 +21,7 @@ ENGINE = Engine(
 )
 SERVICES = ("database", "coordinator", "proxy")
 SCALING = ("autoscaler", "engine-proxy")
-WATCHING = ("prometheus", "alertmanager", "node-exporter", "postgres-exporter")
+WATCHING = ("prometheus", "alertmanager", "node-exporter", "engine-exporter", "postgres-exporter")
 COLLECTING = ("collector", "logs", "traces")
 SHOWING = ("grafana",)
 
@@ -103,7 +103,7 @@ def test_the_database_is_on_no_network_that_leads_outside(stack: list[pulumi.run
     assert joined("database") == {"data-id"}
     assert joined("coordinator") == {"app-id", "data-id", "observability-id"}
     assert joined("proxy") == {"edge-id", "app-id", "observability-id"}
-    for watching in ("prometheus", "node-exporter", *COLLECTING, *SHOWING):
+    for watching in ("prometheus", "node-exporter", "engine-exporter", *COLLECTING, *SHOWING):
         assert joined(watching) == {"observability-id"}
     assert joined("postgres-exporter") == {"data-id", "observability-id"}
     assert joined("engine-proxy") == {"engine-id"}, "whoever reaches it moves replicas"
@@ -163,14 +163,17 @@ def test_the_proxy_alone_has_a_port_and_it_is_the_hosts(stack: list[pulumi.runti
     assert [(port["publishMode"], port["publishedPort"]) for port in ports["proxy"]] == [("host", 4000)]
 
 
-def test_the_engines_proxy_alone_has_the_engines_socket(stack: list[pulumi.runtime.MockResourceArgs]) -> None:
+def test_the_engines_proxy_and_exporter_alone_have_the_engines_socket(
+    stack: list[pulumi.runtime.MockResourceArgs],
+) -> None:
     mounts = {name: container(stack, name)["mounts"] for name in [*SERVICES, *WATCHING, *SCALING]}
-    assert {name for name, found in mounts.items() if any(mount["type"] == "bind" for mount in found)} == {
-        "engine-proxy"
-    }
-    (socket,) = mounts["engine-proxy"]
-    assert (socket["source"], socket["readOnly"]) == ("/var/run/docker.sock", True)
-    assert container(stack, "engine-proxy")["groups"] == ["998"]
+    holders = {name for name, found in mounts.items() if any(mount["type"] == "bind" for mount in found)}
+    assert holders == {"engine-proxy", "engine-exporter"}
+    for name in holders:
+        (socket,) = mounts[name]
+        assert (socket["source"], socket["readOnly"]) == ("/var/run/docker.sock", True)
+        assert container(stack, name)["groups"] == ["998"]
+    assert container(stack, "engine-exporter")["args"] == ["--label=beamops.stack=beamops-dev"], "it tells of others"
 
 
 def test_replicas_that_are_moved_have_limits_that_their_labels_name(

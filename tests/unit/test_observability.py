@@ -12,7 +12,7 @@ from components.observability.configuration import CAUSES, Target, render_alertm
 from components.observability.rules import list_alerts, render_rules
 
 ROOT = Path(__file__).parents[2]
-EXPECTED = Expected(replicas=3, memory_bytes=2**28, collected=True)
+EXPECTED = Expected(replicas=3, collected=True)
 ALERTS = list_alerts(EXPECTED)
 
 

@@ -76,10 +76,23 @@ def autoscale(
     _watch(autoscaler.create_app(service, targets, prometheus, engine))
 
 
+Socket = Annotated[Path, typer.Option(help="The engine's socket.")]
+SOCKET = Path(contract.ENGINE_SOCKET)
+
+
 @app.command()
-def engine_proxy(
-    socket: Annotated[Path, typer.Option(help="The engine's socket.")] = Path(contract.ENGINE_SOCKET),
+def engine_exporter(
+    label: Annotated[str, typer.Option(help="Of the containers that are told of, `key=value`.")],
+    socket: Socket = SOCKET,
 ) -> None:
+    """Tell Prometheus what the engine runs, and what containers use."""
+    from coordinator import engine_exporter as exporter  # noqa: PLC0415
+
+    _watch(exporter.create_app(socket, label))
+
+
+@app.command()
+def engine_proxy(socket: Socket = SOCKET) -> None:
     """Let nothing through to the engine but the scaling of services that are labelled for it."""
     from coordinator import engine_proxy as proxy  # noqa: PLC0415
 

@@ -28,17 +28,44 @@ NODES = Dashboard(
             "Where the engine keeps images and volumes.",
         ),
         Panel(
-            "Memory of programs",
+            "Memory of containers",
             "bytes",
-            {"{{job}} {{instance}}": "process_resident_memory_bytes"},
-            "Of each that tells its own: not PostgreSQL and the proxy; the collectors' is on Telemetry.",
+            {"{{service}}": "max by (service) (container_memory_used_bytes)"},
+            "The largest of each service; without files that are kept for the next read.",
         ),
         Panel(
-            "Processors that programs use",
-            "short",
-            {"{{job}} {{instance}}": "rate(process_cpu_seconds_total[1m])"},
-            "Against the limits of their services, in cores.",
+            "Memory of containers, of their limits",
+            "percentunit",
+            {
+                "{{service}}": "max by (service) (container_memory_used_bytes / container_spec_memory_limit_bytes)",
+            },
         ),
+        Panel(
+            "Processors that containers use",
+            "short",
+            {"{{service}}": "sum by (service) (rate(container_cpu_usage_seconds_total[1m]))"},
+            "In cores, all of a service.",
+        ),
+        Panel(
+            "Held back at the limit of processors",
+            "percentunit",
+            {"{{service}}": "max by (service) (rate(container_cpu_cfs_throttled_seconds_total[1m]))"},
+            "Of the time.",
+        ),
+        Panel(
+            "Networks of containers",
+            "Bps",
+            {
+                "{{service}} in": "sum by (service) (rate(container_network_receive_bytes_total[1m]))",
+                "{{service}} out": "sum by (service) (rate(container_network_transmit_bytes_total[1m]))",
+            },
+        ),
+        Panel(
+            "Containers of the engine",
+            "short",
+            {"{{instance}} {{state}}": "engine_daemon_container_states_containers"},
+        ),
+        Panel("The engine answers after", "s", {"{{instance}}": "engine_answer_seconds"}),
         Panel("Load", "short", {"{{instance}}": "node_load1"}),
     ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["short", "percentunit", "s", "bytes", "reqps", "ops", "currencyUSD"]
+Unit = Literal["short", "percentunit", "s", "bytes", "Bps", "reqps", "ops", "currencyUSD"]
 """Grafana's names of units; shares are 0 to 1."""
 
 

@@ -1,12 +1,8 @@
 """What the engine's proxy lets through, asked of a small engine on a socket."""
 
-import json
-import socketserver
 import tempfile
-import threading
 from collections.abc import Iterator
 from copy import deepcopy
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,8 @@ import pytest
 from coordinator.contract import LIVE_PATH, MAXIMUM_LABEL, MINIMUM_LABEL
 from coordinator.engine_proxy import create_app
 from litestar.testing import TestClient
+
+from tests.sockets import serve_on
 
 SPEC: dict[str, Any] = {
     "Name": "coordinator",
@@ -25,41 +23,19 @@ SPEC: dict[str, Any] = {
 
 
 class Engine:
-    """Answers on a socket as the Docker Engine does, and remembers what it was asked."""
+    """Answers as the Docker Engine does, and remembers what it was asked."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
         self.more: dict[str, Any] = {}
         self.specs = {"coordinator": SPEC, "database": {**SPEC, "Labels": {}}}
-        engine = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(None)
-
-            def do_POST(self) -> None:
-                self._answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-
-            def _answer(self, body: Any) -> None:
-                engine.asked.append((self.command, self.path, body))
-                spec = engine.specs.get(self.path.split("/")[2] if self.path.startswith("/services/") else "")
-                found = {"ID": "coordinator", "Version": {"Index": 7}, "Spec": spec} | engine.more
-                missing = self.command == "GET" and self.path != "/_ping" and spec is None
-                content = json.dumps({"message": "no such service"} if missing else found).encode()
-                self.send_response(404 if missing else 200)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def address_string(self) -> str:
-                return "socket"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = socketserver.ThreadingUnixStreamServer(str(socket), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        self.asked.append((method, path, body))
+        spec = self.specs.get(path.split("/")[2] if path.startswith("/services/") else "")
+        if method == "GET" and path != "/_ping" and spec is None:
+            return 404, {"message": "no such service"}
+        return 200, {"ID": "coordinator", "Version": {"Index": 7}, "Spec": spec} | self.more
 
 
 @pytest.fixture
@@ -70,10 +46,9 @@ def socket() -> Iterator[Path]:
 
 @pytest.fixture
 def engine(socket: Path) -> Iterator[Engine]:
-    engine = Engine(socket)
-    yield engine
-    engine.server.shutdown()
-    engine.server.server_close()
+    engine = Engine()
+    with serve_on(socket, engine.answer):
+        yield engine
 
 
 @pytest.fixture
@@ -165,10 +140,10 @@ def test_what_is_too_large_is_refused(proxy: httpx.Client, engine: Engine) -> No
     assert engine.asked == []
 
 
-def test_an_engine_that_is_gone_is_told(proxy: httpx.Client, engine: Engine, socket: Path) -> None:
-    assert proxy.get(LIVE_PATH).status_code == 200
-    engine.server.shutdown()
-    engine.server.server_close()
-    socket.unlink()
-    assert proxy.get("/services/coordinator").status_code == 502
-    assert proxy.get(LIVE_PATH).status_code == 502
+def test_an_engine_that_is_gone_is_told(socket: Path) -> None:
+    with TestClient(create_app(socket)) as proxy:
+        with serve_on(socket, Engine().answer):
+            assert proxy.get(LIVE_PATH).status_code == 200
+        socket.unlink()
+        assert proxy.get("/services/coordinator").status_code == 502
+        assert proxy.get(LIVE_PATH).status_code == 502
