@@ -266,4 +266,10 @@ def test_each_command_runs(environment: dict[str, str]) -> None:
         note(words, done.stdout, names)
         ran |= {command for command in commands if tuple(words[: len(command)]) == command}
     # `serve` is what all of these were asking; two others run in test_autoscaling.py, the last in test_watcher.py.
-    assert set(commands) - ran == {("serve",), ("autoscale",), ("engine-proxy",), ("admin", "admit-watcher")}
+    assert set(commands) - ran == {
+        ("serve",),
+        ("autoscale",),
+        ("engine-proxy",),
+        ("engine-exporter",),
+        ("admin", "admit-watcher"),
+    }

@@ -222,6 +222,7 @@ def test_every_command_explains_itself() -> None:
     without = {
         "serve",
         "autoscale",
+        "engine-exporter",
         "engine-proxy",
         "migrate",
         "help",
