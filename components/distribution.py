@@ -74,9 +74,10 @@ class DistributionArgs:
 
 
 class Distribution(Chapter):
-    """PostgreSQL first, then its migrations, then the coordinator, each healthy before the next; the proxy beside them.
+    """PostgreSQL and its migrations, then the coordinator; the proxy beside them.
 
-    The proxy looks for coordinators all the time: it need not wait until the first is there.
+    The migration waits for PostgreSQL by itself, and the proxy looks for coordinators all the time: neither need be
+    made after it. Coordinators are: a version does not meet a schema that is older.
 
     Where the database is a server beyond the swarm, the swarm has nodes in several zones: the coordinator's replicas
     are spread over them, and every node that runs services has a proxy for the load balancer to ask.
@@ -88,6 +89,8 @@ class Distribution(Chapter):
         super().__init__(names, options)
         self._args = args
         self._on_server = isinstance(args.database, ServerDatabase)
+        self.data: pulumi.Input[str] | None = None
+        """The volume that PostgreSQL keeps its data on, where it is a service."""
         self.database = None if isinstance(args.database, ServerDatabase) else self._make_database(args.database)
         self.authorities = self._make_authorities()
         """Files against which PostgreSQL's certificate is checked, where it is beyond the swarm."""
@@ -121,7 +124,7 @@ class Distribution(Chapter):
         args, settings = self._args, self._args.settings.database
         script = (ROOT / "images" / "postgresql" / "start.sh").read_text()
         start = self._config("database-start", script, "/etc/beamops/start.sh")
-        volume = make_volume(self, "database", protect=self.names.environment == Environment.PROD)
+        self.data = make_volume(self, "database", protect=self.names.environment == Environment.PROD).name
         return make_service(
             self,
             "database",
@@ -137,7 +140,7 @@ class Distribution(Chapter):
             order="stop-first",
             secrets=[file for file in (args.secrets.password, args.secrets.watcher_password) if file is not None],
             configs=[start],
-            volumes={"/var/lib/postgresql/data": volume.name},
+            volumes={"/var/lib/postgresql/data": self.data},
             constraints=[self.names.data_constraint],
             start_seconds=600,  # recovery after a crash comes before the first connection
             stop_signal="SIGINT",  # fast shutdown: ends sessions, loses nothing
@@ -146,10 +149,8 @@ class Distribution(Chapter):
     def _make_migration(self) -> Job:
         args = self._args
         migrations = digest_files(contract.MIGRATIONS, list_sources(contract.MIGRATIONS))
-        command = [*contract.MIGRATE, *([contract.EXAMPLE_WORK] if args.example_work else [])]
-        database: pulumi.Input[str] = self.database.id if self.database else "server"
-        triggers = {"migrations": migrations, "database": database}
-        return self._make_job("migration", command, triggers, [self.database or args.swarm])
+        command = [*contract.MIGRATE, contract.WAIT, *([contract.EXAMPLE_WORK] if args.example_work else [])]
+        return self._make_job("migration", command, {"migrations": migrations}, [args.swarm], data=self.data)
 
     def _admit_watcher(self, password: File) -> Job:
         """Who measures PostgreSQL has a role there; where PostgreSQL is a service, it makes the role as it starts."""
@@ -164,6 +165,7 @@ class Distribution(Chapter):
         triggers: Mapping[str, pulumi.Input[str]],
         depends_on: Sequence[pulumi.Resource],
         secrets: Sequence[File] = (),
+        data: pulumi.Input[str] | None = None,
     ) -> Job:
         args = self._args
         return Job(
@@ -180,6 +182,7 @@ class Distribution(Chapter):
             memory_bytes=args.settings.coordinator.memory_mib * MIB,
             labels=self.labels,
             triggers=dict(triggers),
+            data=data,
             opts=self.options(depends_on=depends_on),
         )
 
@@ -190,7 +193,7 @@ class Distribution(Chapter):
         return make_service(
             self,
             part,
-            depends_on=[migration],
+            depends_on=[migration, *([self.database] if self.database else [])],
             keep_image=kept,
             image=args.images.coordinator,
             user=catalogue.PYTHON.user,

@@ -153,15 +153,20 @@ class NodeLabels(dynamic.Resource, module="docker", name="NodeLabels"):
 
 class _JobProvider(dynamic.ResourceProvider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        _run_props(props)
-        return dynamic.CreateResult(props["name"], props)
+        return dynamic.CreateResult(props["name"], self._run(props))
 
     def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=old["triggers"] != new["triggers"])
+        return dynamic.DiffResult(
+            changes=old["triggers"] != new["triggers"] or old.get("data_made") != _find_making(new)
+        )
 
     def update(self, _id: str, _old: dict[str, Any], new: dict[str, Any]) -> dynamic.UpdateResult:
-        _run_props(new)
-        return dynamic.UpdateResult(new)
+        return dynamic.UpdateResult(self._run(new))
+
+    def _run(self, props: dict[str, Any]) -> dict[str, Any]:
+        made = _find_making(props)
+        _run_props(props)
+        return {**props, "data_made": made}
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         with connect(props["host"]) as client:
@@ -169,7 +174,10 @@ class _JobProvider(dynamic.ResourceProvider):
 
 
 class Job(dynamic.Resource, module="docker", name="Job"):
-    """A container that runs once on the swarm and has to succeed; again when `triggers` change."""
+    """A container that runs once on the swarm and has to succeed.
+
+    Again when `triggers` change, or when the volume `data` is another than that of the last time, of whatever name.
+    """
 
     def __init__(
         self,
@@ -187,14 +195,27 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         memory_bytes: int,
         labels: dict[str, str],
         triggers: dict[str, pulumi.Input[str]],
+        data: pulumi.Input[str] | None,
         opts: pulumi.ResourceOptions,
     ) -> None:
         values = {
             "host": host, "name": service, "image": image, "command": command, "user": user, "env": env,
             "networks": networks, "secrets": secrets, "configs": configs,
-            "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers,
+            "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers, "data": data, "data_made": None,
         }  # fmt: skip
         super().__init__(_JobProvider(), name, values, opts)
+
+
+def _find_making(props: dict[str, Any]) -> str | None:
+    """When the volume was made that a job works on."""
+    if props.get("data") is None:
+        return None
+    with connect(props["host"]) as client:
+        try:
+            made: str = client.volumes.get(props["data"]).attrs["CreatedAt"]
+        except docker.errors.NotFound:
+            return None
+        return made
 
 
 def _run_props(props: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ Alembic is imported where it is used: serving needs the number alone, and must s
 
 import asyncio
 import re
+import time
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from coordinator.contract import MIGRATIONS
 from coordinator.errors import StoreUnavailableError
@@ -16,25 +17,50 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+_PAUSE_SECONDS: Final = 0.2
+
+
 @cache
 def required_version() -> str:
     """The newest migration in this package; its files are named by their version."""
     return max(m[1] for f in (MIGRATIONS / "versions").iterdir() if (m := re.match(r"(\d{4})_", f.name)))
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, wait_seconds: float = 0) -> None:
     """Bring the store to `required_version`; safe to run twice, and two at once.
+
+    Args:
+        settings: where the store is.
+        wait_seconds: PostgreSQL may be away for so long: it starts beside, or is given another password.
 
     Raises:
         StoreUnavailableError: the store cannot be reached, or a migration failed and was rolled back.
     """
+    import asyncpg  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    try:
-        asyncio.run(_migrate(settings))
-    except (SQLAlchemyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise StoreUnavailableError(f"the store cannot be migrated: {reason}") from error
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return asyncio.run(_migrate(settings))
+        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if time.monotonic() > end or not _is_away(error):
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                raise StoreUnavailableError(f"the store cannot be migrated: {reason}") from error
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _is_away(error: Exception) -> bool:
+    import asyncpg  # noqa: PLC0415
+
+    away = (
+        OSError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError,
+        asyncpg.InvalidPasswordError,
+        asyncpg.PostgresConnectionError,
+    )
+    return isinstance(error, away) or getattr(error, "connection_invalidated", False)
 
 
 async def _migrate(settings: Settings) -> None:

@@ -146,6 +146,15 @@ def test_the_proxys_own_restart_is_the_one_gap(deployment: Deployment) -> None:
     assert load.gap_seconds < 15, load.report()
 
 
+def test_data_that_is_gone_is_made_anew_with_its_schema(deployment: Deployment, engine: docker.DockerClient) -> None:
+    name = f"{deployment.name}-dev-database"
+    engine.services.get(name).remove()
+    wait_until("PostgreSQL does not end", 60, lambda: not engine.containers.list(all=True, filters={"name": name}))
+    engine.volumes.get(name).remove()
+    deployment.up()
+    wait_until_ready(deployment.url)
+
+
 def test_destroy_leaves_nothing(deployment: Deployment, engine: docker.DockerClient, swarm_before: str) -> None:
     deployment.stack.destroy(on_output=print)
     assert engine.info()["Swarm"]["LocalNodeState"] == swarm_before

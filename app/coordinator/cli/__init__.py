@@ -47,6 +47,7 @@ def serve() -> None:
 def migrate(
     example_work: Annotated[bool, typer.Option(help="Put a few work items into an empty store.")] = False,
     restored: Annotated[bool, typer.Option(help="It comes from a backup: no token given since is valid.")] = False,
+    wait_seconds: Annotated[float, typer.Option(min=0, max=600, help="PostgreSQL may be away for so long.")] = 0,
 ) -> None:
     """Bring the store to the schema that this version needs."""
     from coordinator import example, schema, telemetry  # noqa: PLC0415
@@ -54,7 +55,7 @@ def migrate(
 
     telemetry.configure_logs()
     settings = read_settings()
-    schema.migrate(settings)
+    schema.migrate(settings, wait_seconds)
     if restored:
         asyncio.run(restoring.settle(settings))
     if example_work:
