@@ -150,7 +150,12 @@ class Distribution(Chapter):
         args = self._args
         migrations = digest_files(contract.MIGRATIONS, list_sources(contract.MIGRATIONS))
         command = [*contract.MIGRATE, contract.WAIT, *([contract.EXAMPLE_WORK] if args.example_work else [])]
-        return self._make_job("migration", command, {"migrations": migrations}, [args.swarm], data=self.data)
+        image = args.images.coordinator
+        if isinstance(args.database, SwarmDatabase):
+            # It waits for PostgreSQL, and that begins when PostgreSQL's image is there.
+            image = pulumi.Output.all(image, args.database.image).apply(lambda images: str(images[0]))
+        triggers = {"migrations": migrations}
+        return self._make_job("migration", command, triggers, [args.swarm], data=self.data, image=image)
 
     def _admit_watcher(self, password: File) -> Job:
         """Who measures PostgreSQL has a role there; where PostgreSQL is a service, it makes the role as it starts."""
@@ -166,13 +171,14 @@ class Distribution(Chapter):
         depends_on: Sequence[pulumi.Resource],
         secrets: Sequence[File] = (),
         data: pulumi.Input[str] | None = None,
+        image: pulumi.Input[str] | None = None,
     ) -> Job:
         args = self._args
         return Job(
             part,
             host=args.host,
             service=self.names.of(part),
-            image=args.images.coordinator,
+            image=image or args.images.coordinator,
             command=command,
             user=catalogue.PYTHON.user,
             env=self._coordinator_env(),

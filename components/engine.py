@@ -19,9 +19,9 @@ from coordinator import contract
 
 from components.aws.session import ROOT, ensure_key, explain_session, is_session, ssh_options
 
-ENGINE_FOLDER: Final = "/var/lib/docker"
 SOCKET_GROUP: Final = 2375
 """Number of the group that may use the engine's socket, on machines of an account: node.sh gives it that one."""
+ENGINE_FOLDER: Final = "/var/lib/docker"
 """Where an engine keeps what is its own, if it is not told otherwise."""
 _TIMEOUT_SECONDS: Final = 10
 _TUNNEL_SECONDS: Final = 60

@@ -164,9 +164,9 @@ class _JobProvider(dynamic.ResourceProvider):
         return dynamic.UpdateResult(self._run(new))
 
     def _run(self, props: dict[str, Any]) -> dict[str, Any]:
-        made = _find_making(props)
         _run_props(props)
-        return {**props, "data_made": made}
+        # Not before: to engines older than 23 a volume is as old as what was last made on it.
+        return {**props, "data_made": _find_making(props)}
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         with connect(props["host"]) as client:

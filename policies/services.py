@@ -17,10 +17,8 @@ _ENGINE_EXPORTER: Final = ["coordinator", "engine-exporter"]
 _SOCKETS: Final = ("/var/run/docker.sock", "/run/docker.sock")
 _ENGINE_NETWORK: Final = "engine"
 _ENGINE_USERS: Final = {"engine-proxy", "autoscaler"}
-_OTHER_NETWORKS: Final = {
-    "engine-proxy": {"edge", "app", "data", "observability"},
-    "engine-exporter": {"edge", "app", "data", "engine"},
-}
+_NETWORKS: Final = {"edge", "app", "data", "observability", "engine"}
+_ITS_NETWORK: Final = {"engine-proxy": "engine", "engine-exporter": "observability"}
 _ROOT: Final = re.compile(r"^(0|root)?(:|$)")
 
 
@@ -73,7 +71,7 @@ def _check_socket(service: Resource) -> Iterator[str]:
         yield "mounts the engine's socket, and so owns the machine"
     elif several(at(service.props, "endpointSpec.ports")):
         yield "has the engine's socket, and can be reached from outside the swarm"
-    elif len(networks) > 1 or joined & (_OTHER_NETWORKS[command[-1]]):
+    elif len(networks) > 1 or joined & _NETWORKS - {_ITS_NETWORK[command[-1]]}:
         yield "has the engine's socket, and is on another network than its own"
 
 

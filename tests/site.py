@@ -249,7 +249,7 @@ class Site:
             Resources=[instance], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
         variables = node.script_environment(self.inside, self.stack, role, instance)
-        variables |= {"DOCKER_HOST": node.engine, "BEAMOPS_KEEP_SECONDS": "2", "BEAMOPS_MOVE_SECONDS": "60"}
+        variables |= {"DOCKER_HOST": node.engine, "BEAMOPS_KEEP_SECONDS": "2", "BEAMOPS_QUIET_SECONDS": "20"}
         script = f"sh {SCRIPT} join && exec sh {SCRIPT} run"
         inside = ["nsenter", f"--net=/run/netns/{node.name}"]
         log = self.folder / f"node-{node.number}.log"
@@ -324,8 +324,9 @@ class Site:
 
 def on_every_worker(service: Any) -> bool:
     """Whether each worker has one of its replicas: after an update or a loss the leading manager sees to it."""
-    nodes = [task.get("NodeID") for task in service.tasks({"desired-state": "running"})]
-    return len(nodes) == len(set(nodes)) == WORKERS
+    tasks = service.tasks({"desired-state": "running"})
+    nodes = [task["NodeID"] for task in tasks if task["Status"]["State"] == "running"]
+    return len(tasks) == len(nodes) == len(set(nodes)) == WORKERS
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from coordinator.contract import LIVE_PATH, METRICS_PATH
 from coordinator.engine import Engine, EngineAwayError
 
 _TIMEOUT_SECONDS: Final = 4
-"""Prometheus waits five."""
+"""For all that one answer takes: Prometheus waits five."""
 _NANO: Final = 1e-9
 _SERVICE_LABEL: Final = "com.docker.swarm.service.name"
 _ID_LENGTH: Final = 12
@@ -40,7 +39,11 @@ def _read(*path: str, factor: float = 1) -> Use:
 
 
 def _sum_networks(key: str) -> Use:
-    return lambda stats: sum(network[key] for network in (stats.get("networks") or {}).values())
+    def read(stats: Mapping[str, Any]) -> float | None:
+        networks = stats.get("networks")
+        return None if networks is None else sum(network[key] for network in networks.values())
+
+    return read
 
 
 def _memory_used(stats: Mapping[str, Any]) -> float | None:
@@ -117,14 +120,15 @@ def create_app(socket: Path, label: str) -> Litestar:
 
     async def fetch(path: str, **params: str) -> Any:
         answer = await engine.ask("GET", path, params=params)
-        if answer.status_code == HTTPStatus.NOT_FOUND:  # a container that has just ended
-            return None
         if answer.is_error:
             raise EngineAwayError(f"the engine answers {answer.status_code}")
         return answer.json()
 
     async def measure(container: Mapping[str, Any]) -> Any:
-        return await fetch(f"/containers/{container['Id']}/stats", **{"stream": "false", "one-shot": "true"})
+        try:
+            return await fetch(f"/containers/{container['Id']}/stats", **{"stream": "false", "one-shot": "true"})
+        except EngineAwayError:
+            return None  # one that is just ending keeps nothing of the others back
 
     @get(LIVE_PATH)
     async def live() -> dict[str, str]:
@@ -133,9 +137,13 @@ def create_app(socket: Path, label: str) -> Litestar:
     @get(METRICS_PATH)
     async def metrics() -> Response[bytes]:
         begin = time.monotonic()
-        info, containers = await asyncio.gather(fetch("/info"), fetch("/containers/json", **chosen))
-        seconds = time.monotonic() - begin
-        stats = await asyncio.gather(*map(measure, containers))
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                info, containers = await asyncio.gather(fetch("/info"), fetch("/containers/json", **chosen))
+                seconds = time.monotonic() - begin
+                stats = await asyncio.gather(*map(measure, containers))
+        except TimeoutError as error:
+            raise EngineAwayError(f"the engine takes longer than {_TIMEOUT_SECONDS} s") from error
         used = [(one, found) for one, found in zip(containers, stats, strict=True) if found]
         registry = CollectorRegistry()
         registry.register(_Told([*describe_engine(info, seconds), *describe_containers(used)]))

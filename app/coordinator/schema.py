@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _PAUSE_SECONDS: Final = 0.2
+_CONNECT_SECONDS: Final = 10
 
 
 @cache
@@ -51,6 +52,8 @@ def migrate(settings: Settings, wait_seconds: float = 0) -> None:
 
 
 def _is_away(error: Exception) -> bool:
+    import ssl  # noqa: PLC0415
+
     import asyncpg  # noqa: PLC0415
 
     away = (
@@ -60,7 +63,10 @@ def _is_away(error: Exception) -> bool:
         asyncpg.InvalidPasswordError,
         asyncpg.PostgresConnectionError,
     )
-    return isinstance(error, away) or getattr(error, "connection_invalidated", False)
+    wrong = (FileNotFoundError, PermissionError, ssl.SSLError)
+    # SQLAlchemy wraps what comes after the connection is there.
+    causes = (error, getattr(error, "orig", None), getattr(getattr(error, "orig", None), "__cause__", None))
+    return any(isinstance(cause, away) and not isinstance(cause, wrong) for cause in causes)
 
 
 async def _migrate(settings: Settings) -> None:
@@ -74,7 +80,7 @@ async def _migrate(settings: Settings) -> None:
         # asyncpg reads the address itself: SQLAlchemy knows none of its parameters, such as sslmode.
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=lambda: asyncpg.connect(settings.database_dsn()),
+            async_creator=lambda: asyncpg.connect(settings.database_dsn(), timeout=_CONNECT_SECONDS),
             poolclass=NullPool,
         )
     async with engine.connect() as connection:

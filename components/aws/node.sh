@@ -13,7 +13,7 @@ LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
 KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
 JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
 ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
-MOVE_SECONDS=${BEAMOPS_MOVE_SECONDS:-120}
+QUIET_SECONDS=${BEAMOPS_QUIET_SECONDS:-60}
 PORT=2377
 ALERTS='http://127.0.0.1:9093/api/v2/alerts?active=true&silenced=false&inhibited=false'
 TABLE="$BEAMOPS_STACK-swarm"
@@ -31,6 +31,7 @@ INSTANCE=${BEAMOPS_INSTANCE:-$(metadata instance-id)}
 ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
 TOLD_IMAGES=
 NEXT_MOVE=0
+PAUSE=$QUIET_SECONDS
 
 now() { date +%s; }
 
@@ -204,45 +205,53 @@ tidy() {
     done
 }
 
-# Of lines `node zone`, and a line `node` for each replica: whether zones, or the nodes of one, are two replicas apart. The
-# swarm would not place them so, were they all new.
+# Of lines `node zone`, and a line `node` for each replica: would one more and one fewer help? Swarm puts the one into the
+# zone with fewest, and there onto the node with fewest, whichever that is of equals; and takes one away from a node with
+# most, whatever zone that is in.
 uneven() {
   awk 'NF == 2 {zone[$1] = $2; on[$1] += 0; within[$2] += 0}
     NF == 1 && $1 in zone {on[$1]++; within[zone[$1]]++}
     END {
-      for (a in within) for (b in within) if (within[a] - within[b] > 1) exit 0
-      for (a in zone) for (b in zone) if (zone[a] == zone[b] && on[a] - on[b] > 1) exit 0
-      exit 1
+      for (z in within) if (least == "" || within[z] < least) least = within[z]
+      for (n in zone) if (on[n] > most) most = on[n]
+      for (n in zone) if (fewest[zone[n]] == "" || on[n] < fewest[zone[n]]) fewest[zone[n]] = on[n]
+      for (z in within) if (within[z] == least && fewest[z] > there) there = fewest[z]
+      exit !(most - there > 1)
     }'
 }
 
-# A swarm moves nothing to a node that has come, and an update can leave two replicas on one node. So one more starts, where
-# there are fewest, and when it is healthy one goes, where there are most. A label says how many there are to be then, and
-# until when it is waited: whoever leads finishes what another leader began.
+# A swarm moves nothing to a node that has come, and an update can leave two replicas on one node. So one more starts, and
+# when it is healthy one goes. A label says how many there are to be then: whoever leads finishes what another leader began.
+# One that does not get healthy stays asked for: to take one away then could take a healthy one.
 rebalance() {
   nodes=$(docker node ls -q | xargs docker node inspect \
     --format '{{.Status.State}} {{.Spec.Availability}} {{.ID}} {{index .Spec.Labels "beamops.zone"}}' |
     awk '$1 == "ready" && $2 == "active" {print $3, $4}')
+  even=yes
   for service in $(docker service ls -q --filter "label=beamops.stack=$BEAMOPS_STACK" --filter mode=replicated); do
-    read -r wanted update spare <<EOF
-$(docker service inspect "$service" --format '{{.Spec.Mode.Replicated.Replicas}} {{with .UpdateStatus}}{{.State}}{{else}}none{{
-      end}} {{index .Spec.Labels "beamops.spare"}}')
+    read -r wanted update since spare <<EOF
+$(docker service inspect "$service" --format '{{.Spec.Mode.Replicated.Replicas}} {{with .UpdateStatus}}{{.State}} {{
+      with .CompletedAt}}{{.Unix}}{{else}}0{{end}}{{else}}none 0{{end}} {{index .Spec.Labels "beamops.spare"}}')
 EOF
+    # Any change makes swarm forget what it would go back to: not in the middle, and not before whoever deploys has looked.
+    case $update in none | completed) [ "$(($(now) - since))" -ge "$QUIET_SECONDS" ] || continue ;; *) continue ;; esac
     replicas=$(docker service ps "$service" --no-resolve --filter desired-state=running \
       --format '{{.Node}} {{.CurrentState}}' | awk '$2 == "Running" {print $1}')
-    running=$(echo "$replicas" | grep -c .)
+    [ "$(echo "$replicas" | grep -c .)" = "$wanted" ] || continue
     if [ -n "$spare" ]; then
-      [ "$running" -lt "$wanted" ] && [ "$(now)" -lt "${spare#*:}" ] && continue
-      docker service update --detach --replicas "${spare%:*}" --label-rm beamops.spare "$service" >/dev/null
-      continue
+      # Whoever has set another number meanwhile meant that one.
+      [ "$wanted" = "$((spare + 1))" ] || spare=$wanted
+      docker service update --detach --replicas "$spare" --label-rm beamops.spare "$service" >/dev/null
+    elif printf '%s\n%s\n' "$nodes" "$replicas" | uneven; then
+      even=
+      [ "$(now)" -ge "$NEXT_MOVE" ] || continue
+      # Where it does not help, since a node has no room, it is tried again later and later.
+      NEXT_MOVE=$(($(now) + PAUSE)) PAUSE=$((PAUSE < 3600 ? PAUSE * 2 : PAUSE))
+      docker service update --detach --replicas "$((wanted + 1))" --label-add "beamops.spare=$wanted" "$service" >/dev/null &&
+        say "moves a replica of $service"
     fi
-    case $update in none | completed | rollback_completed) ;; *) continue ;; esac
-    [ "$running" = "$wanted" ] && [ "$(now)" -ge "$NEXT_MOVE" ] || continue
-    printf '%s\n%s\n' "$nodes" "$replicas" | uneven || continue
-    NEXT_MOVE=$(($(now) + MOVE_SECONDS))
-    docker service update --detach --replicas "$((wanted + 1))" --label-add "beamops.spare=$wanted:$NEXT_MOVE" "$service" \
-      >/dev/null && say "moves a replica of $service"
   done
+  [ -z "$even" ] || PAUSE=$QUIET_SECONDS
 }
 
 # What the coordinators say is ready, for each worker: what the number of workers follows.
@@ -305,7 +314,7 @@ keep() {
 install() {
   command -v docker >/dev/null || dnf install -y -q docker
   # The engine's exporter is given the group by this number: containers know no names.
-  groupmod --gid 2375 docker
+  groupmod --gid 2375 docker || say "the group of the engine's socket is another: nobody can measure containers" >&2
   systemctl stop docker.socket docker
   systemctl enable --now docker
   # Whoever comes through Session Manager asks the engine as this user.

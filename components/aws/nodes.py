@@ -1,6 +1,7 @@
 """Chapter 8 on AWS, Swarm: what a node may do, what it runs when it starts, and the lease that one swarm lives by."""
 
 import json
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from components.aws.roles import make_role
 from components.chapter import AwsChapter
 from components.naming import Names
 
+_COMMENT: Final = re.compile(r"\s*#(?!!)")
 SCRIPT: Final = Path(__file__).parent / "node.sh"
 Role = Literal["manager", "worker"]
 _SESSION_MANAGER: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
@@ -66,7 +68,7 @@ class Nodes(AwsChapter):
         self.register_outputs({"lease": self.lease.name})
 
     def user_data(self, role: Role) -> str:
-        """What a node runs at its first start, in Base64: the script, and who it is.
+        """What a node runs at its first start, in Base64: the script without its comments, and who it is.
 
         Raises:
             ValueError: it is larger than EC2 takes (16 KiB before encoding).
@@ -83,7 +85,8 @@ class Nodes(AwsChapter):
                 f"export AWS_DEFAULT_REGION={self._args.region}",
             ]
         )
-        text = f"{head}\n{SCRIPT.read_text()}"
+        script = [line for line in SCRIPT.read_text().splitlines() if not _COMMENT.match(line)]
+        text = "\n".join([head, *script, ""])
         if len(text.encode()) > _USER_DATA_BYTES:
             raise ValueError(f"user data is {len(text.encode())} bytes, EC2 takes {_USER_DATA_BYTES}")
         return b64encode(text.encode()).decode()

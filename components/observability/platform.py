@@ -36,6 +36,16 @@ _BACKLOG = Alert(
     Example({_WAITING: 0, _MAY_WAIT: 500}, {_WAITING: 400}),
 )
 
+_MEMORY_HIGH = Alert(
+    "ContainerMemoryHigh",
+    "max by (service) (container_memory_used_bytes / container_spec_memory_limit_bytes) > 0.85",
+    10,
+    "warning",
+    "A container of {{ $labels.service }} uses {{ $value | humanizePercentage }} of its memory",
+    "It is killed at 100 %, and started again; what a coordinator was answering is repeated",
+    Example({_USED: 100e6, _LIMIT: 256e6}, {_USED: 240e6}, minutes=20),
+)
+
 _TAKEN = 'otelcol_fluent_records_generated{job="collector"}'
 _SENT = 'otelcol_exporter_sent_log_records{job="collector",exporter="otlp_http/logs"}'
 _LOST = Alert(
@@ -117,15 +127,7 @@ def describe_platform(expected: Expected) -> Subject:
                 "Agents get 503",
                 Example({_SERVERS: 2}, {_SERVERS: 0}),
             ),
-            Alert(
-                "ContainerMemoryHigh",
-                "max by (service) (container_memory_used_bytes / container_spec_memory_limit_bytes) > 0.85",
-                10,
-                "warning",
-                "A container of {{ $labels.service }} uses {{ $value | humanizePercentage }} of its memory",
-                "It is killed at 100 %, and started again; what a coordinator was answering is repeated",
-                Example({_USED: 100e6, _LIMIT: 256e6}, {_USED: 240e6}, minutes=20),
-            ),
+            *([_MEMORY_HIGH] if expected.engine else []),
             Alert(
                 "NodeMemoryHigh",
                 "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes > 0.85",

@@ -297,6 +297,22 @@ def test_a_violation_is_caught_and_what_complies_passes(name: str) -> None:
         assert list(rule(name).check(resource(kind, props=props))) == [], f"caught: {props}"
 
 
+def test_who_has_the_engines_socket_is_on_a_network_of_its_own_kind() -> None:
+    check = rule("no-docker-socket").check
+    networks = ("edge", "app", "data", "observability", "engine")
+    passed = {
+        (command[-1], network)
+        for command in (ENGINE_PROXY, ENGINE_EXPORTER)
+        for network in networks
+        if not list(
+            check(
+                resource(SERVICE, command[-1], container(mounts=SOCKET, commands=command), uses={"taskSpec": {network}})
+            )
+        )
+    }
+    assert passed == {("engine-proxy", "engine"), ("engine-exporter", "observability")}
+
+
 def test_managers_are_odd_and_three_in_prod() -> None:
     check = rule("odd-managers").check
     found = {

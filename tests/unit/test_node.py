@@ -9,6 +9,7 @@ from tests.nodes import SCRIPT
 
 ONE_ZONE = {"a": "z", "b": "z", "c": "z"}
 TWO_ZONES = {"a": "x", "b": "y", "c": "y"}
+THREE_ZONES = {"a": "x", "b": "y", "c": "z"}
 
 
 def uneven(nodes: dict[str, str], replicas: str) -> bool:
@@ -31,20 +32,23 @@ def uneven(nodes: dict[str, str], replicas: str) -> bool:
         (ONE_ZONE, "aa", True),
         (ONE_ZONE, "aaabb", True),
         (ONE_ZONE, "aabbc", False),
+        (THREE_ZONES, "aab", True),
+        (THREE_ZONES, "abc", False),
         (TWO_ZONES, "ab", False),
+        (TWO_ZONES, "aa", True),
+        (TWO_ZONES, "bb", True),
         (TWO_ZONES, "aabc", False),
         (TWO_ZONES, "aaabbc", False),
-        (TWO_ZONES, "abb", True),
-        (TWO_ZONES, "aabb", True),
-        (TWO_ZONES, "bc", True),
+        # The one that goes would be the new one, or one that is not too many.
+        (TWO_ZONES, "bc", False),
+        (TWO_ZONES, "abb", False),
+        (TWO_ZONES, "aabb", False),
         (ONE_ZONE, "", False),
         (ONE_ZONE, "dd", False),
         ({}, "aa", False),
     ],
 )
-def test_a_replica_moves_where_zones_or_nodes_of_one_are_two_apart(
-    nodes: dict[str, str], replicas: str, moves: bool
-) -> None:
+def test_a_replica_moves_where_that_helps(nodes: dict[str, str], replicas: str, moves: bool) -> None:
     assert uneven(nodes, replicas) is moves
 
 

@@ -66,8 +66,8 @@ def test_an_overlay_network_that_does_not_carry_is_told_before_a_service_is_made
 
 
 WATCHERS = {
-    "coordinator": 2, "proxy": WORKERS, "postgresql": 1, "node": WORKERS, "prometheus": 1, "alertmanager": 1,
-    "collector": WORKERS, "logs": 1, "traces": 1,
+    "coordinator": 2, "proxy": WORKERS, "postgresql": 1, "node": WORKERS, "engine": WORKERS, "prometheus": 1,
+    "alertmanager": 1, "collector": WORKERS, "logs": 1, "traces": 1,
 }  # fmt: skip
 
 
@@ -109,6 +109,9 @@ def test_what_fires_reaches_cloudwatch_and_silence_does_not_look_like_peace(site
     alarms = {one["Dimensions"][0]["Value"]: one for one in site.client("cloudwatch").describe_alarms()["MetricAlarms"]}
     assert all(alarm["AlarmActions"] == [topic["TopicArn"]] for alarm in alarms.values())
     wait_until("nobody is told that the watchdog fires", 90, lambda: site.tells(alarms["Watchdog"]))
+    with site.nodes.nodes[0].client() as client:
+        (service,) = find_services(client, f"{site.stack}-coordinator")
+        wait_until("coordinators are not one on each worker", 180, partial(on_every_worker, service))
     wait_until("an alert is open", 180, lambda: not site.tells(alarms["CoordinatorDown"]))
     with site.scaled("coordinator", 0):
         wait_until("no coordinator answers, and nobody hears", 240, lambda: site.tells(alarms["CoordinatorDown"]))
