@@ -46,7 +46,7 @@ def migrate(settings: Settings, wait_seconds: float = 0) -> None:
             return asyncio.run(_migrate(settings))
         except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if time.monotonic() > end or not _is_away(error):
-                reason = str(error).partition("\n")[0] or type(error).__name__
+                reason = str(error).partition("\n")[0] or "PostgreSQL does not answer in time"
                 raise StoreUnavailableError(f"the store cannot be migrated: {reason}") from error
         time.sleep(_PAUSE_SECONDS)
 

@@ -151,7 +151,7 @@ def test_data_that_is_gone_is_made_anew_with_its_schema(deployment: Deployment, 
     engine.services.get(name).remove()
     wait_until("PostgreSQL does not end", 60, lambda: not engine.containers.list(all=True, filters={"name": name}))
     engine.volumes.get(name).remove()
-    deployment.up()
+    deployment.up(refresh=True)
     wait_until_ready(deployment.url)
 
 
