@@ -5,7 +5,6 @@ What stands in for AWS is in tests/site.py; the program, the engine, the swarm, 
 
 import re
 import secrets
-import time
 from functools import partial
 
 import httpx
@@ -76,9 +75,7 @@ def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
     site.configure(monitoring={"enabled": True}, instrumentation={"collector": True})
     site.call("up")
     answered = f"{sum(WATCHERS.values())} of {sum(WATCHERS.values())} targets answer"
-    end = time.monotonic() + 90
-    while not (said := site.call("alerts")).rstrip().endswith(answered):
-        assert time.monotonic() < end, said
+    wait_until(f"not {answered}", 90, lambda: site.call("alerts").rstrip().endswith(answered))
     up = {one["metric"]["job"]: int(one["value"][1]) for one in site.query("count by (job) (up == 1)")}
     assert up == WATCHERS
     assert [one["value"][1] for one in site.query("max(pg_up)")] == ["1"], "nobody measures RDS"
@@ -94,13 +91,12 @@ def test_what_happens_on_machines_is_one_trace(site: Site, token: str) -> None:
         headers={"Authorization": f"Bearer {token}", "traceparent": f"00-{id_}-{secrets.token_hex(8)}-01"},
     )
     assert answer.status_code == 201, answer.text
-    end = time.monotonic() + 60
-    while True:
-        said = site.type("trace", id_).stdout
-        counted = re.search(r"spans: (\d+), log lines: (\d+)", said)
-        if counted and int(counted[1]) and int(counted[2]):
-            break
-        assert time.monotonic() < end, said
+
+    def found() -> bool:
+        counted = re.search(r"spans: (\d+), log lines: (\d+)", site.type("trace", id_).stdout)
+        return counted is not None and int(counted[1]) > 0 and int(counted[2]) > 0
+
+    wait_until("a request's spans and lines are not found by its id", 60, found)
 
 
 def test_what_fires_reaches_cloudwatch_and_silence_does_not_look_like_peace(site: Site, token: str) -> None:  # noqa: ARG001
