@@ -32,7 +32,7 @@ from components.service import LogDriver, fetch, make_config, make_service, memo
 _NODE_PORT: Final = 9100
 _DATABASE_PORT: Final = 9187
 EXPORTER_MEMORY_MIB: Final = 48
-ENGINE_EXPORTER_MEMORY_MIB: Final = 96
+ENGINE_EXPORTER_MEMORY_MIB: Final = 128
 COLLECTOR_MEMORY_MIB: Final = 128
 ENGINE_EXPORTER: Final = "engine-exporter"
 _WAITING_LINES: Final = 65_536

@@ -73,6 +73,8 @@ def write_value(value: float, unit: str) -> str:
             (f"{value / size:.3g} {name}" for name, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
              if abs(value) >= size), f"{value:.0f} B",
         )  # fmt: skip
+    if unit == "Bps":
+        return f"{value / 1000:.3g} kB/s"
     if unit == "s":
         return f"{value * 1000:.3g} ms" if 0 < abs(value) < 1 else f"{value:.3g} s"
     if unit == "currencyUSD":
