@@ -32,6 +32,8 @@ ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
 TOLD_IMAGES=
 NEXT_MOVE=0
 PAUSE=$QUIET_SECONDS
+AVAILABILITY=active
+[ "$BEAMOPS_ROLE" != manager ] || AVAILABILITY=$BEAMOPS_MANAGERS
 
 now() { date +%s; }
 
@@ -78,13 +80,15 @@ tell_ready() {
     --tags Key=beamops:swarm,Value=ready "Key=beamops:node,Value=$(docker info --format '{{.Swarm.NodeID}}')" >/dev/null
 }
 
-# Images are on every node before a task wants them: a swarm's tasks have nobody who logs them in at ECR.
+# Images are on every node that runs services before a task wants them: swarm's tasks have nobody who logs in at ECR.
 pull() {
   images=$(read_parameter images) || return 0
   digest=$(printf %s "$images" | sha256sum | cut -c 1-16)
   [ "$digest" != "$TOLD_IMAGES" ] || return 0
   DOCKER_CONFIG=$(mktemp -d) && export DOCKER_CONFIG
   missing=
+  # Who runs no services needs none, and says that it is ready.
+  [ "$AVAILABILITY" = active ] || images=
   for image in $images; do
     docker image inspect "$image" >/dev/null 2>&1 && continue
     aws ecr get-login-password | docker login --username AWS --password-stdin "${image%%/*}" >/dev/null 2>&1
@@ -102,8 +106,8 @@ pull() {
 initialise() {
   say "initialising the swarm"
   # Three heartbeats without a word and a node counts as lost: its replicas run elsewhere after 8 s, and not after 16.
-  docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" --dispatcher-heartbeat 2s >/dev/null \
-    || return 1
+  docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" --availability "$AVAILABILITY" \
+    --dispatcher-heartbeat 2s >/dev/null || return 1
   # Whoever took longer than the lease lasts has been succeeded, and must not publish a second swarm.
   take_lease "$(swarm_id)" "$INSTANCE" && publish && tell_ready
 }
@@ -111,8 +115,8 @@ initialise() {
 # Join at whichever manager answers first.
 join_at() {
   for manager in $2; do
-    if timeout 20 docker swarm join --token "$1" --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" "$manager" \
-      >/dev/null 2>&1; then
+    if timeout 20 docker swarm join --token "$1" --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" \
+      --availability "$AVAILABILITY" "$manager" >/dev/null 2>&1; then
       say "joined at $manager"
       return 0
     fi
@@ -150,13 +154,12 @@ join() {
 
 # Which machine a node is, and in which zone: from the machine's own tag, since a worker cannot set its labels.
 label() {
-  docker node ls --format '{{.ID}} {{.ManagerStatus}}' | while read -r node manages; do
+  docker node ls -q | while read -r node; do
     [ -z "$(docker node inspect "$node" --format '{{index .Spec.Labels "beamops.instance"}}')" ] || continue
     found=$(aws ec2 describe-instances --filters "Name=tag:beamops:node,Values=$node" --output text \
       --query 'Reservations[].Instances[].[InstanceId,Placement.AvailabilityZone]' | tr '\t' ' ')
     [ -n "$found" ] || continue
-    docker node update --label-add "beamops.instance=${found% *}" --label-add "beamops.zone=${found#* }" \
-      ${manages:+--availability "$BEAMOPS_MANAGERS"} "$node" >/dev/null
+    docker node update --label-add "beamops.instance=${found% *}" --label-add "beamops.zone=${found#* }" "$node" >/dev/null
   done
 }
 
@@ -252,6 +255,8 @@ EOF
     fi
   done
   [ -z "$even" ] || PAUSE=$QUIET_SECONDS
+AVAILABILITY=active
+[ "$BEAMOPS_ROLE" != manager ] || AVAILABILITY=$BEAMOPS_MANAGERS
 }
 
 # What the coordinators say is ready, for each worker: what the number of workers follows.
