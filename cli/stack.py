@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
+import requests
 import yaml
 
 from cli.console import StopError, console
@@ -22,7 +23,7 @@ from cli.toolchain import Toolchain
 from components.aws.session import end_session, ensure_key, is_session, session_host
 from components.colours import RELEASED_VARIABLE, Released, find_released
 from components.containers import ROOT
-from components.engine import connect, engine_host
+from components.engine import EngineError, connect, engine_host
 from components.naming import STACK_LABEL, Names
 from components.settings import (
     ENDPOINT_VARIABLE,
@@ -207,6 +208,7 @@ class Stack:
         with self._session(), _left_to_pulumi():
             done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
         if done.returncode:
+            self._remove_unnoted()
             raise StopError(
                 f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
                 f"Nothing is lost: mend the cause and run it again, it goes on from there"
@@ -286,6 +288,25 @@ class Stack:
         state["deployment"]["pending_operations"] = []
         self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
 
+    def _remove_unnoted(self) -> None:
+        """Remove what was made, and whose making was never told: a connection broke, say, and the answer was lost.
+
+        Its name would be in the way of every run to come. Where the engine does not answer either, that is so for one
+        run more.
+        """
+        with suppress(StopError, EngineError, docker.errors.DockerException, requests.RequestException):
+            resources = json.loads(self._ask("stack", "export", "--stack", self.name))["deployment"]["resources"]
+            known = {one.get("id") for one in resources if one["type"] in _ON_SWARM}
+            if not known:
+                return
+            with connect(self.swarm) as client:
+                for kind in _ON_SWARM.values():
+                    for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self.names.stack}"}):
+                        if found.id not in known and not _is_job(found.attrs):
+                            console.print(f"! {found.name} was made and not noted down: it is removed.")
+                            with suppress(docker.errors.APIError):
+                                found.remove()
+
     def _remove_unknown(self, resource: dict[str, Any], known: set[str | None]) -> None:
         """Remove what was made and not noted; never a volume, whose creation may be repeated without harm."""
         name = resource.get("inputs", {}).get("name")
@@ -303,6 +324,12 @@ class Stack:
                         found.remove()
                     if kind == "services":
                         _await_end(client, found)
+
+
+def _is_job(attributes: dict[str, Any]) -> bool:
+    """Whether it is a service that ends by itself, and is removed by whoever made it."""
+    task = attributes.get("Spec", {}).get("TaskTemplate", {})
+    return bool(task.get("RestartPolicy", {}).get("Condition") == "none")
 
 
 def _await_end(client: docker.DockerClient, service: Any) -> None:

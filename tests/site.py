@@ -249,7 +249,7 @@ class Site:
             Resources=[instance], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
         variables = node.script_environment(self.inside, self.stack, role, instance)
-        variables |= {"DOCKER_HOST": node.engine, "BEAMOPS_KEEP_SECONDS": "2", "BEAMOPS_QUIET_SECONDS": "20"}
+        variables |= {"DOCKER_HOST": node.engine, "BEAMOPS_KEEP_SECONDS": "8", "BEAMOPS_QUIET_SECONDS": "20"}
         script = f"sh {SCRIPT} join && exec sh {SCRIPT} run"
         inside = ["nsenter", f"--net=/run/netns/{node.name}"]
         log = self.folder / f"node-{node.number}.log"

@@ -201,6 +201,26 @@ def services_exist(engine: docker.DockerClient, parts: set[str], user: User) -> 
     return {f"{stack}-{part}" for part in parts} <= {service.name for service in engine.services.list()}
 
 
+def test_what_was_made_and_not_noted_down_is_in_the_way_of_one_run_alone(cleaned: User) -> None:
+    """As when the answer of the engine is lost on its way."""
+    user = cleaned
+    code, output = user.run("up")
+    assert code == 0, output
+    (file,) = (user.folder / "beamops" / "state").rglob("dev.json")
+    state = json.loads(file.read_text())
+    resources = state["checkpoint"]["latest"]["resources"]
+    state["checkpoint"]["latest"]["resources"] = [
+        one for one in resources if not one["urn"].endswith("docker:index/service:Service::proxy")
+    ]
+    assert len(state["checkpoint"]["latest"]["resources"]) == len(resources) - 1
+    file.write_text(json.dumps(state))
+    code, output = user.run("up")
+    assert code != 0 and f"! {user.name}-dev-proxy was made and not noted down: it is removed." in output, output
+    code, output = user.run("up")
+    assert code == 0, output
+    wait_until_ready(f"http://127.0.0.1:{user.port}")
+
+
 def test_a_run_that_is_cut_off_goes_on_when_it_is_started_again(cleaned: User, engine: docker.DockerClient) -> None:
     user = cleaned
     for cut in (signal.SIGKILL, signal.SIGINT):
