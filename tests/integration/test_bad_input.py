@@ -194,11 +194,12 @@ def cleaned(user: User) -> Iterator[User]:
     assert code == 0, output
 
 
-def services_exist(engine: docker.DockerClient, parts: set[str], user: User) -> bool:
+def find_services(engine: docker.DockerClient, user: User) -> dict[str, str]:
+    """Parts of the stack that are services, by id."""
     if engine.info()["Swarm"]["LocalNodeState"] != "active":
-        return False
-    stack = f"{yaml.safe_load(user.stack_file.read_text())['config']['beamops:plan']['name']}-dev"
-    return {f"{stack}-{part}" for part in parts} <= {service.name for service in engine.services.list()}
+        return {}
+    stack = f"{yaml.safe_load(user.stack_file.read_text())['config']['beamops:plan']['name']}-dev-"
+    return {str(service.id): str(service.name).removeprefix(stack) for service in engine.services.list()}
 
 
 def test_what_was_made_and_not_noted_down_is_in_the_way_of_one_run_alone(cleaned: User) -> None:
@@ -226,9 +227,10 @@ def test_a_run_that_is_cut_off_goes_on_when_it_is_started_again(cleaned: User, e
     for cut in (signal.SIGKILL, signal.SIGINT):
         # In the middle: there is still something to be made after either; and the first leaves a proxy on its port.
         parts = {"database", "proxy"} if cut is signal.SIGKILL else {"migration"}
+        before = find_services(engine, user)
         process = user.start("up")
         end = time.monotonic() + 300
-        while not services_exist(engine, parts, user):
+        while not parts <= {part for id_, part in find_services(engine, user).items() if id_ not in before}:
             assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
             time.sleep(0.05)
         # Plugins are in process groups of their own, and would stay: what cuts all off cuts them off too.
