@@ -16,7 +16,7 @@ SERVE: Final = ("coordinator", "serve")
 MIGRATE: Final = ("coordinator", "migrate")
 EXAMPLE_WORK: Final = "--example-work"
 """Makes `MIGRATE` put a few work items into an empty store."""
-WAIT: Final = "--wait-seconds=120"
+WAIT: Final = "--wait-seconds=60"
 """Makes `MIGRATE` wait for PostgreSQL, which may be starting beside it."""
 RESTORED: Final = "--restored"
 """Makes `MIGRATE` settle a store that was restored from a backup."""
