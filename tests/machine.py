@@ -9,6 +9,7 @@ registry is on the machine's own loopback, as it is for the engine that pushes.
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import asyncssh
 
 from components.aws.session import USER
 from tests.forward import forward
+
+_GONE = (AssertionError, OSError, asyncssh.Error)
+"""Of a session whose asker has gone: left alone, asyncssh would end the connection, and all others' sessions on it."""
 
 
 class Server(asyncssh.SSHServer):
@@ -50,13 +54,14 @@ async def main(address: str, key: Path, engine: str, registry: str) -> None:
         )  # fmt: skip
         try:
             await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr, send_eof=False)
-        except AssertionError:
-            # Who asked has gone: left alone, asyncssh would end the connection, and all others' sessions on it.
-            child.kill()
+        except _GONE:
+            with suppress(ProcessLookupError):
+                child.kill()
         # SSH closes a session at the end of its output, and asyncssh then tells no exit status: that is first.
         status = await child.wait()
-        await process.stdout.drain()
-        process.exit(status)
+        with suppress(*_GONE):
+            await process.stdout.drain()
+            process.exit(status)
 
     host, _, port = registry.partition(":")
     registry_way = await forward("127.0.0.1", host, int(port))
