@@ -1,6 +1,7 @@
 """A coordinator in this process, on SQLite in a folder of the test's own, with a clock that the test turns."""
 
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,9 @@ def claim(client: httpx.AsyncClient) -> Callable[..., Any]:
         return claims
 
     return claim
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path is short
+        yield Path(folder) / "docker.sock"

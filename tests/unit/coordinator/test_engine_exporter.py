@@ -1,6 +1,5 @@
 """What the engine's exporter tells, of a small engine on a socket."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,12 +52,6 @@ class Engine:
         names = {"com.docker.swarm.service.name": "x-dev-coordinator"}
         containers = [{"Id": id_, "Names": ["/x"], "Labels": names} for id_ in STATS]
         return self.status, {"/_ping": "OK", "/info": self.info, "/containers/json": containers}[plain]
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path is short
-        yield Path(folder) / "docker.sock"
 
 
 @pytest.fixture

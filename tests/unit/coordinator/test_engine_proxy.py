@@ -1,6 +1,5 @@
 """What the engine's proxy lets through, asked of a small engine on a socket."""
 
-import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -36,12 +35,6 @@ class Engine:
         if method == "GET" and path != "/_ping" and spec is None:
             return 404, {"message": "no such service"}
         return 200, {"ID": "coordinator", "Version": {"Index": 7}, "Spec": spec} | self.more
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path is short
-        yield Path(folder) / "docker.sock"
 
 
 @pytest.fixture
