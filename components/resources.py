@@ -207,8 +207,8 @@ class Job(dynamic.Resource, module="docker", name="Job"):
 
 
 def _find_making(props: dict[str, Any]) -> str | None:
-    """When the volume was made that a job works on."""
-    if props.get("data") is None:
+    """When the volume was made that a job works on; None where there is none, or none yet."""
+    if not isinstance(props.get("data"), str):  # a preview knows no name of what is to be made
         return None
     with connect(props["host"]) as client:
         try:
