@@ -305,7 +305,7 @@ class Stack:
                         if found.id not in known and not _is_job(found.attrs):
                             console.print(f"! {found.name} was made and not noted down: it is removed.")
                             with suppress(docker.errors.APIError):
-                                found.remove()
+                                _remove(client, kind, found)
 
     def _remove_unknown(self, resource: dict[str, Any], known: set[str | None]) -> None:
         """Remove what was made and not noted; never a volume, whose creation may be repeated without harm."""
@@ -321,15 +321,20 @@ class Stack:
                 called = attributes.get("Name") or attributes.get("Spec", {}).get("Name")
                 if called == name and found.id not in known:
                     with suppress(docker.errors.NotFound):
-                        found.remove()
-                    if kind == "services":
-                        _await_end(client, found)
+                        _remove(client, kind, found)
 
 
 def _is_job(attributes: dict[str, Any]) -> bool:
     """Whether it is a service that ends by itself, and is removed by whoever made it."""
     task = attributes.get("Spec", {}).get("TaskTemplate", {})
     return bool(task.get("RestartPolicy", {}).get("Condition") == "none")
+
+
+def _remove(client: docker.DockerClient, kind: str, found: Any) -> None:
+    """Of a service, with the end of what it runs."""
+    found.remove()
+    if kind == "services":
+        _await_end(client, found)
 
 
 def _await_end(client: docker.DockerClient, service: Any) -> None:

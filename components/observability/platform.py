@@ -14,6 +14,7 @@ _PROXY = 'up{job="proxy",instance="10.0.1.5:8405"}'
 _SERVERS = 'haproxy_backend_active_servers{job="proxy",proxy="once"}'
 _NODE = 'up{job="node",instance="10.0.1.6:9100"}'
 _DATABASE = 'up{job="postgresql",instance="10.0.1.7:9187"}'
+_ENGINE = 'up{job="engine",instance="10.0.1.10:4000"}'
 _TELLS = 'up{job="alertmanager",instance="10.0.1.8:9093"}'
 _FREE = 'node_memory_MemAvailable_bytes{job="node"}'
 _WHOLE = 'node_memory_MemTotal_bytes{job="node"}'
@@ -157,7 +158,7 @@ def describe_platform(expected: Expected) -> Subject:
                 "warning",
                 "{{ $labels.job }} {{ $labels.instance }} tells nothing of itself",
                 "Alerts that rest on it are blind",
-                Example(dict.fromkeys((_NODE, _DATABASE, _TELLS, *_COLLECTS), 1), {_NODE: 0}),
+                Example(dict.fromkeys((_NODE, _DATABASE, _TELLS, _ENGINE, *_COLLECTS), 1), {_NODE: 0}),
             ),
             *([_BACKLOG, _LOST] if expected.collected else []),
             Alert(
