@@ -172,8 +172,7 @@ class Stack:
         """Let these resources be deleted or replaced once: they are no longer protected; `up` protects them again."""
         if not names:
             return
-        state = json.loads(self._ask("stack", "export", "--stack", self.name))
-        for resource in (state["deployment"] or {}).get("resources", []):
+        for resource in self._list_resources():
             if resource["urn"].rpartition("::")[2] in names and resource.get("protect"):
                 self._ask("state", "unprotect", resource["urn"], "--yes", "--stack", self.name)
 
@@ -198,8 +197,13 @@ class Stack:
 
     def _find_released(self) -> Released:
         """Which versions of the coordinator the state knows of, and which of them serves."""
+        return find_released(self._list_resources())
+
+    def _list_resources(self) -> list[dict[str, Any]]:
+        """What the state knows of; secrets in it stay encrypted."""
         state = json.loads(self._ask("stack", "export", "--stack", self.name))
-        return find_released((state["deployment"] or {}).get("resources", []))
+        resources: list[dict[str, Any]] = (state["deployment"] or {}).get("resources", [])
+        return resources
 
     def _work(self, command: str, *flags: str) -> None:
         arguments = [
@@ -208,7 +212,11 @@ class Stack:
         with self._session(), _left_to_pulumi():
             done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
         if done.returncode:
-            self._remove_unnoted()
+            # Where the engine does not answer either, what it did not tell of is in the way for one run more.
+            with suppress(StopError, EngineError, docker.errors.DockerException, requests.RequestException):
+                resources = self._list_resources()
+                if any(one["type"] in _ON_SWARM for one in resources):
+                    self._remove_unnoted(resources)
             raise StopError(
                 f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
                 f"Nothing is lost: mend the cause and run it again, it goes on from there"
@@ -281,60 +289,38 @@ class Stack:
         if self._emulator is not None and any(one["resource"]["type"].startswith("aws:") for one in pending):
             console.print("! The emulated account may hold what was not noted down: it is emptied and filled anew.")
             furnish_emulator(self._emulator, self._settings.production, self._settings.network.region, anew=True)
-        known = {resource.get("id") for resource in state["deployment"].get("resources", [])}
-        for operation in pending:
-            if operation["type"] == "creating":
-                self._remove_unknown(operation["resource"], known)
+        if any(operation["type"] == "creating" for operation in pending):
+            self._remove_unnoted(state["deployment"].get("resources", []))
         state["deployment"]["pending_operations"] = []
         self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
 
-    def _remove_unnoted(self) -> None:
-        """Remove what was made, and whose making was never told: a connection broke, say, and the answer was lost.
+    def _remove_unnoted(self, resources: list[dict[str, Any]]) -> None:
+        """Remove what the swarm has of the stack and its state has not: a run was cut off, or an answer was lost.
 
-        Its name would be in the way of every run to come. Where the engine does not answer either, that is so for one
-        run more.
+        Its name would be in the way of every run to come. Never a volume, whose creation may be repeated without harm.
+
+        Args:
+            resources: what the state knows of.
         """
-        with suppress(StopError, EngineError, docker.errors.DockerException, requests.RequestException):
-            resources = json.loads(self._ask("stack", "export", "--stack", self.name))["deployment"]["resources"]
-            known = {one.get("id") for one in resources if one["type"] in _ON_SWARM}
-            if not known:
-                return
-            with connect(self.swarm) as client:
-                for kind in _ON_SWARM.values():
-                    for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self.names.stack}"}):
-                        if found.id not in known and not _is_job(found.attrs):
-                            console.print(f"! {found.name} was made and not noted down: it is removed.")
-                            with suppress(docker.errors.APIError):
-                                _remove(client, kind, found)
-
-    def _remove_unknown(self, resource: dict[str, Any], known: set[str | None]) -> None:
-        """Remove what was made and not noted; never a volume, whose creation may be repeated without harm."""
-        name = resource.get("inputs", {}).get("name")
-        kind = _ON_SWARM.get(resource["type"])
-        if kind is None or not name:
-            return
+        known = {one.get("id") for one in resources}
         with connect(self.swarm) as client:
             if not client.info()["Swarm"]["ControlAvailable"]:
                 return
-            for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self.names.stack}"}):
-                attributes = found.attrs
-                called = attributes.get("Name") or attributes.get("Spec", {}).get("Name")
-                if called == name and found.id not in known:
-                    with suppress(docker.errors.NotFound):
-                        _remove(client, kind, found)
+            for kind in _ON_SWARM.values():
+                for found in getattr(client, kind).list(filters={"label": f"{STACK_LABEL}={self.names.stack}"}):
+                    if found.id in known or _is_job(found.attrs):
+                        continue
+                    console.print(f"! {found.name} was made and not noted down: it is removed.")
+                    with suppress(docker.errors.APIError):
+                        found.remove()
+                        if kind == "services":
+                            _await_end(client, found)
 
 
 def _is_job(attributes: dict[str, Any]) -> bool:
     """Whether it is a service that ends by itself, and is removed by whoever made it."""
     task = attributes.get("Spec", {}).get("TaskTemplate", {})
     return bool(task.get("RestartPolicy", {}).get("Condition") == "none")
-
-
-def _remove(client: docker.DockerClient, kind: str, found: Any) -> None:
-    """Of a service, with the end of what it runs."""
-    found.remove()
-    if kind == "services":
-        _await_end(client, found)
 
 
 def _await_end(client: docker.DockerClient, service: Any) -> None:

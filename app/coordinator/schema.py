@@ -5,9 +5,12 @@ Alembic is imported where it is used: serving needs the number alone, and must s
 
 import asyncio
 import re
+import ssl
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Final
+
+import asyncpg
 
 from coordinator.contract import MIGRATIONS
 from coordinator.errors import StoreUnavailableError
@@ -37,7 +40,6 @@ def migrate(settings: Settings, wait_seconds: float = 0) -> None:
     Raises:
         StoreUnavailableError: the store cannot be reached, or a migration failed and was rolled back.
     """
-    import asyncpg  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     end = time.monotonic() + wait_seconds
@@ -52,10 +54,6 @@ def migrate(settings: Settings, wait_seconds: float = 0) -> None:
 
 
 def _is_away(error: Exception) -> bool:
-    import ssl  # noqa: PLC0415
-
-    import asyncpg  # noqa: PLC0415
-
     away = (
         OSError,
         asyncpg.CannotConnectNowError,
@@ -70,7 +68,6 @@ def _is_away(error: Exception) -> bool:
 
 
 async def _migrate(settings: Settings) -> None:
-    import asyncpg  # noqa: PLC0415
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 

@@ -6,7 +6,7 @@
 #
 # Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), BEAMOPS_METRICS (port and
 # path of the coordinators' metrics on nodes that run services), BEAMOPS_MANAGERS (`drain`: they run no services; or
-# `active`), AWS_DEFAULT_REGION.
+# `active`), AWS_DEFAULT_REGION; `install` also BEAMOPS_SOCKET_GROUP, the number of the group that may use the engine's socket.
 set -u
 
 LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
@@ -255,8 +255,6 @@ EOF
     fi
   done
   [ -z "$even" ] || PAUSE=$QUIET_SECONDS
-AVAILABILITY=active
-[ "$BEAMOPS_ROLE" != manager ] || AVAILABILITY=$BEAMOPS_MANAGERS
 }
 
 # What the coordinators say is ready, for each worker: what the number of workers follows.
@@ -319,7 +317,7 @@ keep() {
 install() {
   command -v docker >/dev/null || dnf install -y -q docker
   # The engine's exporter is given the group by this number: containers know no names.
-  groupmod --gid 2375 docker || say "the group of the engine's socket is another: nobody can measure containers" >&2
+  groupmod --gid "$BEAMOPS_SOCKET_GROUP" docker || say "the group of the engine's socket is another: nobody can measure containers" >&2
   systemctl stop docker.socket docker
   systemctl enable --now docker
   # Whoever comes through Session Manager asks the engine as this user.

@@ -17,6 +17,7 @@ from components.aws.monitoring import alerts_namespace
 from components.aws.policies import allow
 from components.aws.roles import make_role
 from components.chapter import AwsChapter
+from components.engine import SOCKET_GROUP
 from components.naming import Names
 
 _COMMENT: Final = re.compile(r"\s*#(?!!)")
@@ -83,6 +84,7 @@ class Nodes(AwsChapter):
                 # A group of managers keeps to managing: nothing that a service does can cost the swarm its quorum.
                 f"export BEAMOPS_MANAGERS={'drain' if self._args.managers > 1 else 'active'}",
                 f"export AWS_DEFAULT_REGION={self._args.region}",
+                f"export BEAMOPS_SOCKET_GROUP={SOCKET_GROUP}",
             ]
         )
         script = [line for line in SCRIPT.read_text().splitlines() if not _COMMENT.match(line)]

@@ -198,8 +198,7 @@ def find_services(engine: docker.DockerClient, user: User) -> dict[str, str]:
     """Parts of the stack that are services, by id."""
     if engine.info()["Swarm"]["LocalNodeState"] != "active":
         return {}
-    stack = f"{yaml.safe_load(user.stack_file.read_text())['config']['beamops:plan']['name']}-dev-"
-    return {str(service.id): str(service.name).removeprefix(stack) for service in engine.services.list()}
+    return {str(service.id): str(service.name).removeprefix(f"{user.name}-dev-") for service in engine.services.list()}
 
 
 def test_what_was_made_and_not_noted_down_is_in_the_way_of_one_run_alone(cleaned: User) -> None:

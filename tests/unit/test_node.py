@@ -46,12 +46,10 @@ def uneven(nodes: dict[str, str], replicas: str) -> bool:
         (ONE_ZONE, "", False),
         (ONE_ZONE, "dd", False),
         ({}, "aa", False),
+        # A node that has come counts with none.
+        ({"a": "z"}, "aaa", False),
+        ({"a": "z", "b": "z"}, "aaa", True),
     ],
 )
 def test_a_replica_moves_where_that_helps(nodes: dict[str, str], replicas: str, moves: bool) -> None:
     assert uneven(nodes, replicas) is moves
-
-
-def test_a_node_that_has_come_counts_with_none() -> None:
-    assert not uneven({"a": "z"}, "aaa")
-    assert uneven({"a": "z", "b": "z"}, "aaa")
