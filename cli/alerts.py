@@ -27,7 +27,9 @@ def show_alerts(watchers: Watchers) -> None:
         console.print(f"  {told['impact']}. What to do: {told['runbook']}", soft_wrap=True)
     for target in lost:
         labels = target["labels"]
-        console.print(f"[bold]{labels['job']}[/] at {labels['instance']} does not answer: {target['lastError']}")
+        # It is unknown until it was asked once, a quarter of a minute after it is found.
+        silent = f"does not answer: {target['lastError']}" if target["health"] == "down" else "was not asked yet"
+        console.print(f"[bold]{labels['job']}[/] at {labels['instance']} {silent}")
     console.print(f"{len(alerts)} firing or about to; {len(targets) - len(lost)} of {len(targets)} targets answer")
 
 

@@ -5,13 +5,20 @@ python -m tests.forward <here> <there> <port>
 
 import asyncio
 import sys
+from typing import Any
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pour(reader: Any, writer: Any) -> None:
+    """Hand on what comes, until no more does; asyncio's streams or asyncssh's."""
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+
+
+async def pump(reader: Any, writer: Any) -> None:
+    """Hand on what comes, and close what it went to; it ends quietly when either side has gone."""
     try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
+        await pour(reader, writer)
     except OSError:
         pass
     finally:

@@ -16,10 +16,10 @@ from typing import Any
 import asyncssh
 
 from components.aws.session import USER
-from tests.forward import forward
+from tests.forward import forward, pour, pump
 
-_GONE = (AssertionError, OSError, asyncssh.Error)
-"""Of a session whose asker has gone: left alone, asyncssh would end the connection, and all others' sessions on it."""
+_GONE = (OSError, asyncssh.Error)
+"""Of a session whose asker has gone."""
 
 
 class Server(asyncssh.SSHServer):
@@ -44,6 +44,12 @@ class Server(asyncssh.SSHServer):
         self._connection = conn
 
 
+async def take(reader: Any, writer: Any) -> None:
+    """Hand on what the asker says, while there is one."""
+    with suppress(asyncssh.Error):
+        await pump(reader, writer)
+
+
 async def main(address: str, key: Path, engine: str, registry: str) -> None:
     async def run(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         assert process.command is not None
@@ -52,16 +58,18 @@ async def main(address: str, key: Path, engine: str, registry: str) -> None:
             process.command,
             stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "DOCKER_HOST": f"unix://{engine}"},
         )  # fmt: skip
+        # By hand: with asyncssh's own redirection one asker that is gone ends the connection, and everybody's sessions.
+        given = asyncio.create_task(take(process.stdin, child.stdin))
         try:
-            await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr, send_eof=False)
+            await asyncio.gather(pour(child.stdout, process.stdout), pour(child.stderr, process.stderr))
+            # SSH closes a session at the end of its output, and asyncssh then tells no exit status: that is first.
+            process.exit(await child.wait())
         except _GONE:
             with suppress(ProcessLookupError):
                 child.kill()
-        # SSH closes a session at the end of its output, and asyncssh then tells no exit status: that is first.
-        status = await child.wait()
-        with suppress(*_GONE):
-            await process.stdout.drain()
-            process.exit(status)
+            await child.wait()
+        finally:
+            given.cancel()
 
     host, _, port = registry.partition(":")
     registry_way = await forward("127.0.0.1", host, int(port))

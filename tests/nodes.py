@@ -5,19 +5,20 @@ route: what is sent stays on the bridge between them and the host's end of it.
 """
 
 import os
-import secrets
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import docker
+import psutil
 
 from components.containers import ROOT
 from components.engine import SOCKET_GROUP, connect
@@ -41,6 +42,30 @@ def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def remove_left() -> None:
+    """Remove what a run left that was killed: on its address nothing else can be reached."""
+    for name in _list_namespaces():
+        made = re.fullmatch(r"(bo([0-9a-f]+))-fab", name)
+        if made and not psutil.pid_exists(int(made[2], 16)):
+            _remove(made[1])
+
+
+def _remove(prefix: str) -> None:
+    """Remove the namespaces and the link of that prefix, and end what runs there."""
+    subprocess.run(["ip", "link", "del", f"{prefix}-host"], check=False, capture_output=True)
+    # The bridge's own is last: a removal that is cut off is begun anew.
+    for name in sorted(_list_namespaces(), reverse=True):
+        if name.startswith(f"{prefix}-"):
+            for process in run("ip", "netns", "pids", name).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            run("ip", "netns", "del", name)
+
+
+def _list_namespaces() -> list[str]:
+    return [line.split()[0] for line in run("ip", "netns", "list").splitlines()]
 
 
 @dataclass
@@ -142,7 +167,8 @@ class Nodes:
 
     folder: Path
     count: int = 5
-    prefix: str = field(default_factory=lambda: f"bo{secrets.token_hex(2)}")
+    prefix: str = field(default_factory=lambda: f"bo{os.getpid():x}")
+    """Of all names: by the process that made them a later one knows what was left."""
 
     def __enter__(self) -> Self:
         self._opened = ExitStack()
@@ -158,6 +184,7 @@ class Nodes:
     @contextmanager
     def bridge(self) -> Iterator[None]:
         """The bridge, with the host on it, and at the end nothing of it nor of the nodes that were made."""
+        remove_left()
         fabric = f"{self.prefix}-fab"
         self.nodes: list[Node] = []
         # The bridge has a namespace of its own, so that the host's firewall does not touch it.
@@ -173,10 +200,7 @@ class Nodes:
         finally:
             for node in self.nodes:
                 node.kill()
-            for node in self.nodes:
-                run("ip", "netns", "del", node.name)
-            run("ip", "netns", "del", fabric)
-            subprocess.run(["ip", "link", "del", f"{self.prefix}-host"], check=False, capture_output=True)
+            _remove(self.prefix)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def make(self) -> None:
