@@ -16,7 +16,7 @@ from coordinator import contract
 
 from components import catalogue
 from components.autoscaling import Autoscaling, AutoscalingArgs
-from components.colours import RELEASED_VARIABLE, keep_versions, read_released
+from components.colours import RELEASED_VARIABLE, coordinator_services, keep_versions, read_released
 from components.containers import Containers, ContainersArgs, coordinator_reference, watching_images
 from components.development import Development, DevelopmentArgs
 from components.distribution import Distribution, DistributionArgs, Images, ServerDatabase, SwarmDatabase
@@ -110,6 +110,7 @@ distribution = Distribution(
         collector_endpoint(names) if collector else None,
         keeps,
         grafana,
+        not on_machines and engine.services.isdisjoint(coordinator_services(names, settings.distribution.coordinator)),
         beneath,
     ),
     on_swarm,

@@ -22,6 +22,8 @@ from components.settings import DistributionSettings, Environment
 
 _AUTHORITIES_FILE: Final = "/etc/beamops/database-authorities.pem"
 _DATABASE_PORT: Final = 5432
+_ACCEPTS: Final = "pg_isready -q -h 127.0.0.1 -U coordinator -d coordinator"
+"""Waited for while it starts: an engine that hears no asks again no sooner than after two seconds."""
 ZONE_LABEL: Final = "beamops.zone"
 """Label of nodes on AWS: node.sh sets it."""
 
@@ -69,6 +71,8 @@ class DistributionArgs:
     """Colours whose version stays; see components/colours.py."""
     grafana: bool
     """Whether the proxy leads to Grafana."""
+    first: bool
+    """Whether no coordinator runs yet, nor did when this began."""
     swarm: pulumi.Resource
     """Before any service: what the swarm stands on."""
 
@@ -77,7 +81,8 @@ class Distribution(Chapter):
     """PostgreSQL and its migrations, then the coordinator; the proxy beside them.
 
     The migration waits for PostgreSQL by itself, and the proxy looks for coordinators all the time: neither need be
-    made after it. Coordinators are: a version does not meet a schema that is older.
+    made after it. Coordinators are, so that no version replaces one before the schema that it needs is there; the
+    first replace none, and wait for it themselves.
 
     Where the database is a server beyond the swarm, the swarm has nodes in several zones: the coordinator's replicas
     are spread over them, and every node that runs services has a proxy for the load balancer to ask.
@@ -91,6 +96,8 @@ class Distribution(Chapter):
         self._on_server = isinstance(args.database, ServerDatabase)
         self.data: pulumi.Input[str] | None = None
         """The volume that PostgreSQL keeps its data on, where it is a service."""
+        self._begun: list[pulumi.Input[str]] = []
+        """What PostgreSQL waits for where it is a service: what waits for the same begins when it does."""
         self.database = None if isinstance(args.database, ServerDatabase) else self._make_database(args.database)
         self.authorities = self._make_authorities()
         """Files against which PostgreSQL's certificate is checked, where it is beyond the swarm."""
@@ -124,7 +131,9 @@ class Distribution(Chapter):
         args, settings = self._args, self._args.settings.database
         script = (ROOT / "images" / "postgresql" / "start.sh").read_text()
         start = self._config("database-start", script, "/etc/beamops/start.sh")
+        self._begun.append(start.id)
         self.data = make_volume(self, "database", protect=self.names.environment == Environment.PROD).name
+        self._begun += [database.image, self.data]
         return make_service(
             self,
             "database",
@@ -133,7 +142,7 @@ class Distribution(Chapter):
             command=["/bin/sh", start.path],
             arguments=[f"{settings.memory_mib // 4}MB"],
             networks=[args.network.data.id],
-            health=["pg_isready", "-q", "-h", "127.0.0.1", "-U", "coordinator", "-d", "coordinator"],
+            health=["timeout", "5", "sh", "-c", f"until {_ACCEPTS}; do sleep 0.1; done"],
             memory_mib=settings.memory_mib,
             cpus=settings.cpus,
             log_driver=args.log_driver,
@@ -150,12 +159,16 @@ class Distribution(Chapter):
         args = self._args
         migrations = digest_files(contract.MIGRATIONS, list_sources(contract.MIGRATIONS))
         command = [*contract.MIGRATE, contract.WAIT, *([contract.EXAMPLE_WORK] if args.example_work else [])]
-        image = args.images.coordinator
-        if isinstance(args.database, SwarmDatabase):
-            # It waits for PostgreSQL, and that begins when PostgreSQL's image is there.
-            image = pulumi.Output.all(image, args.database.image).apply(lambda images: str(images[0]))
         triggers = {"migrations": migrations}
+        image = self._image_beside_database()
         return self._make_job("migration", command, triggers, [args.swarm], data=self.data, image=image)
+
+    def _image_beside_database(self) -> pulumi.Output[str]:
+        """The coordinator's image for what waits for PostgreSQL by itself, known no sooner than that begins.
+
+        Otherwise Ctrl-C could come between the two, and leave the one waiting for the other, which never comes.
+        """
+        return pulumi.Output.all(self._args.images.coordinator, *self._begun).apply(lambda values: str(values[0]))
 
     def _admit_watcher(self, password: File) -> Job:
         """Who measures PostgreSQL has a role there; where PostgreSQL is a service, it makes the role as it starts."""
@@ -196,12 +209,13 @@ class Distribution(Chapter):
         self, part: str, migration: Job, env: Mapping[str, str], *, kept: bool = False
     ) -> docker.Service:
         args, settings = self._args, self._args.settings.coordinator
+        after: list[pulumi.Resource] = [migration, *([self.database] if self.database else [])]
         return make_service(
             self,
             part,
-            depends_on=[migration, *([self.database] if self.database else [])],
+            depends_on=[args.swarm] if args.first else after,
             keep_image=kept,
-            image=args.images.coordinator,
+            image=self._image_beside_database() if args.first else args.images.coordinator,
             user=catalogue.PYTHON.user,
             command=contract.SERVE,
             networks=[args.network.app.id, args.network.data.id, *self._observed()],

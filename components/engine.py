@@ -48,6 +48,8 @@ class Engine:
     """Where it keeps what is its own."""
     socket_group: int | None = None
     """Number of the group that may use the engine's socket; None where it has none on this machine."""
+    services: frozenset[str] = frozenset()
+    """Names of those that it runs as a manager."""
 
 
 def engine_host(configured: str | None) -> str:
@@ -104,11 +106,12 @@ def inspect_engine(host: str) -> Engine:
     """Ask the engine about itself.
 
     Raises:
-        EngineError: nothing answers, or it belongs to a swarm that it does not manage.
+        EngineError: nothing answers, or it belongs to a swarm that it does not manage, or that has no leader.
     """
     with connect(host) as client:
         facts = client.info()
-    swarm = facts["Swarm"]
+        swarm = facts["Swarm"]
+        services = _list_services(client) if swarm["ControlAvailable"] else frozenset()
     if swarm["LocalNodeState"] not in {"inactive", "active"}:
         raise EngineError(
             f"the engine at {host} is in a swarm in state {swarm['LocalNodeState']}; "
@@ -129,16 +132,27 @@ def inspect_engine(host: str) -> Engine:
         manager=swarm["ControlAvailable"],
         free_disk_bytes=_free_disk(facts["DockerRootDir"]) if _is_local(host) else None,
         socket_group=Path(contract.ENGINE_SOCKET).stat().st_gid if host == f"unix://{contract.ENGINE_SOCKET}" else None,
+        services=services,
     )
 
 
-def check_port(host: str, port: int, service: str) -> None:
+def _list_services(client: docker.DockerClient) -> frozenset[str]:
+    try:
+        return frozenset(str(service.name) for service in client.services.list())
+    except docker.errors.APIError as error:
+        raise EngineError(
+            f"the swarm does not say what it runs ({error.explanation}); most of its managers must be there: "
+            "see `docker node ls`"
+        ) from error
+
+
+def check_port(engine: Engine, port: int, service: str) -> None:
     """Make sure that the proxy can have its port.
 
     Raises:
         EngineError: something other than the stack's own proxy listens there.
     """
-    if not _is_local(host) or _service_exists(host, service):
+    if not _is_local(engine.host) or service in engine.services:
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -170,11 +184,6 @@ def has_image(client: docker.DockerClient, reference: str) -> bool:
     except docker.errors.ImageNotFound:
         return False
     return True
-
-
-def _service_exists(host: str, name: str) -> bool:
-    with connect(host) as client:
-        return client.info()["Swarm"]["LocalNodeState"] == "active" and bool(find_services(client, name))
 
 
 def _holder(port: int) -> str:

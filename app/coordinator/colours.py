@@ -12,7 +12,7 @@ from typing import Final, Never
 import structlog
 
 from coordinator.errors import StoreUnavailableError
-from coordinator.loops import repeat
+from coordinator.loops import repeat, succeed
 from coordinator.store import Store, Transaction
 
 _log = structlog.get_logger()
@@ -79,14 +79,12 @@ class Turn:
 
 async def leave(store: Store) -> None:
     """A version without a colour serves always: what was chosen before it counts no more, should colours come again."""
-    while True:
-        try:
-            async with store.transaction() as transaction:
-                await transaction.run("forget_colours")
-        except StoreUnavailableError:
-            await asyncio.sleep(_LOOK_SECONDS)
-        else:
-            return
+
+    async def forget() -> None:
+        async with store.transaction() as transaction:
+            await transaction.run("forget_colours")
+
+    await succeed("forgetting colours", forget)
 
 
 async def follow(store: Store, own: Colour, stand_by: Callable[[bool], None]) -> Never:

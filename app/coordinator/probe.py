@@ -3,22 +3,40 @@
 import http.client
 import os
 import sys
+import time
 
 from coordinator.contract import LIVE_PATH, PORT
 
+_PATIENCE_SECONDS = 5
+"""One that is starting is waited for: an engine that hears no asks again no sooner than after two seconds."""
+_PAUSE_SECONDS = 0.1
+
 
 def main() -> int:
-    """0 when the coordinator answers that it is alive, else 1 with the reason on standard error."""
+    """0 when the coordinator answers in time that it is alive, else 1 with the reason on standard error."""
+    port = int(os.environ.get("COORDINATOR_PORT", PORT))
+    end = time.monotonic() + _PATIENCE_SECONDS
+    reason = None
+    while (left := end - time.monotonic()) > 0:
+        reason = _ask(port, left)
+        if reason is None:
+            return 0
+        time.sleep(_PAUSE_SECONDS)
+    print(reason, file=sys.stderr)  # noqa: T201 - the engine keeps it
+    return 1
+
+
+def _ask(port: int, seconds: float) -> str | None:
+    """Why it is not alive; None when it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("COORDINATOR_PORT", PORT)), timeout=5)
         connection.request("GET", LIVE_PATH)
         response = connection.getresponse()
-        if response.status == http.HTTPStatus.OK:
-            return 0
-        print(response.read().decode(errors="replace"), file=sys.stderr)  # noqa: T201 - the engine keeps it
+        return None if response.status == http.HTTPStatus.OK else response.read().decode(errors="replace")
     except OSError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-    return 1
+        return str(error)
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class _DrainingServer(uvicorn.Server):
         # What was imported stays: looked through by the garbage collector it costs 80 ms, again and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
         if self.should_exit:

@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 import yaml
+from coordinator import contract
 from pulumi import automation
 
 from cli.toolchain import Toolchain
@@ -64,8 +65,8 @@ def composed(engine: docker.DockerClient, deployment: Deployment, folder: Path) 
         text = text.replace(part, f"{name}-{part}")
     content = yaml.safe_load(text)
     coordinator = content["services"]["coordinator"]
-    # A compose file has no order: the migration runs beside, until the database is there.
-    migration = {**coordinator, "entrypoint": ["coordinator", "migrate", "--example-work"]}
+    # A compose file has no order: the migration runs beside, and waits for the database as ours does.
+    migration = {**coordinator, "entrypoint": [*contract.MIGRATE, contract.WAIT, contract.EXAMPLE_WORK]}
     migration["deploy"] = {"replicas": 1, "restart_policy": {"condition": "on-failure", "delay": "1s"}}
     migration.pop("healthcheck")
     content["services"]["migration"] = migration
@@ -121,7 +122,12 @@ def test_up_and_a_roll_against_stack_deploy(
     path, before, after = CHANGED
 
     def bring_up() -> None:
-        deployment.up()
+        # As it is typed: the Automation API asks for outputs and history when all is done.
+        done = subprocess.run(
+            ["pulumi", "up", "--stack", "dev", "--yes", "--skip-preview", "--non-interactive"],
+            cwd=folder, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
         wait_until_ready(deployment.url)
 
     for turn in range(TURNS):

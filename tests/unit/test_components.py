@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pulumi
 import pytest
 import yaml
 
-from components import catalogue, preflight
+from components import catalogue, distribution, preflight
+from components.chapter import Chapter
 from components.engine import Engine
 from components.observability.dashboards.rendering import DASHBOARDS
+from components.service import make_service
 from tests.program import run_program
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +84,30 @@ def test_dev_has_the_chapters_that_it_needs_and_no_other(stack: list[pulumi.runt
         "Instrumentation",
         "Monitoring",
     }
+
+
+def note_what_is_waited_for(patch: pytest.MonkeyPatch, *running: str) -> dict[str, set[str]]:
+    """What each service of Distribution is made after, where those services run already."""
+    engine = replace(ENGINE, services=frozenset(running))
+    for name, value in (("inspect_engine", engine), ("check_port", None), ("_check_images", None)):
+        patch.setattr(preflight, name, lambda *_, value=value: value)
+    waited: dict[str, set[str]] = {}
+    make = make_service
+
+    def note(chapter: Chapter, part: str, *, depends_on: list[pulumi.Resource] | None = None, **values: Any) -> Any:
+        waited[part] = {type(one).__name__ for one in depends_on or []}
+        return make(chapter, part, depends_on=depends_on, **values)
+
+    patch.setattr(distribution, "make_service", note)
+    with run_program(Recorder(), "dev", {}):
+        return waited
+
+
+def test_the_first_coordinators_start_beside_the_migration_and_later_ones_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert note_what_is_waited_for(monkeypatch)["coordinator"] == {"Swarm"}
+    assert note_what_is_waited_for(monkeypatch, "beamops-dev-coordinator")["coordinator"] == {"Job", "Service"}
 
 
 def test_dev_makes_nothing_on_aws(stack: list[pulumi.runtime.MockResourceArgs]) -> None:

@@ -30,8 +30,9 @@ from coordinator.background import Background, measure
 from coordinator.colours import Colour
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
 from coordinator.errors import CoordinatorError, StoreUnavailableError
+from coordinator.loops import succeed
 from coordinator.settings import Settings
-from coordinator.store import check_store, open_store
+from coordinator.store import Store, check_store, open_store
 from coordinator.waiting import Waiters
 from coordinator.writes import Writes
 
@@ -109,6 +110,22 @@ def tell_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     return Response(encode(REGISTRY), headers={"content-type": kind})
 
 
+async def _run_loops(waiters: Waiters, store: Store, settings: Settings, lifecycle: Lifecycle) -> None:
+    """What goes on beside the requests, from when the store has this version's schema: it may start beside it."""
+    await succeed("starting", partial(check_store, store))
+    background = Background(store, settings, lambda: lifecycle.standby)
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(waiters.run())
+        loops.create_task(background.run())
+        loops.create_task(webhooks.deliver(store, settings.webhook_key_file, background.leads))
+        loops.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}"))
+        if settings.colour is None:
+            loops.create_task(colours.leave(store))
+        else:
+            stand_by = partial(setattr, lifecycle, "standby")
+            loops.create_task(colours.follow(store, Colour(settings.colour), stand_by))
+
+
 def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
     """The application, with its store and its background work from start to end."""
 
@@ -117,26 +134,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle) -> Litestar:
         store = await open_store(settings)
         app.state.store, app.state.waiters, app.state.writes = store, Waiters(store), Writes(store)
         lifecycle.standby = settings.colour is not None
-        background = Background(store, settings, lambda: lifecycle.standby)
-        beside = [
-            asyncio.create_task(app.state.waiters.run()),
-            asyncio.create_task(background.run()),
-            asyncio.create_task(webhooks.deliver(store, settings.webhook_key_file, background.leads)),
-            asyncio.create_task(measure(store, f"{socket.gethostname()}-{secrets.token_hex(4)}")),
-        ]
-        if settings.colour is None:
-            beside.append(asyncio.create_task(colours.leave(store)))
-        else:
-            stand_by = partial(setattr, lifecycle, "standby")
-            beside.append(asyncio.create_task(colours.follow(store, Colour(settings.colour), stand_by)))
+        beside = asyncio.create_task(_run_loops(app.state.waiters, store, settings, lifecycle))
         app.state.tools, app.state.adviser = mcp.Tools(app), Adviser(settings)
         try:
             async with app.state.tools.run():
                 yield
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
             await app.state.adviser.close()
             await store.close()
 
