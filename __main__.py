@@ -71,14 +71,14 @@ if cloud is not None and on_machines:
     kept = [released.images[colour] for colour in keeps if colour in released.images]
     beneath = release = program.release(names, settings, cloud, engine.host, containers, kept, made_up)
     host, on_swarm, swarm_id = release.host, release.on_swarm, release.swarm
-    images, watching, database = release.images, release.watching, release.database
+    images, watching, database, serving = release.images, release.watching, release.database, release.serving
 else:
     development = Development(names, DevelopmentArgs(settings.development, engine.host), on_engine)
     beneath = Swarm(names, SwarmArgs(engine.host, development.swarm.node), on_engine)
     host, on_swarm, swarm_id = engine.host, on_engine, development.swarm.id
     assert containers.postgresql is not None  # noqa: S101 - made where it runs here
     images, watching = Images(containers.coordinator, containers.proxy), containers.watching
-    database = SwarmDatabase(containers.postgresql)
+    database, serving = SwarmDatabase(containers.postgresql), []
 autoscale = settings.distribution.coordinator.autoscale
 network = Network(
     names,
@@ -111,6 +111,7 @@ distribution = Distribution(
         keeps,
         grafana,
         not on_machines and engine.services.isdisjoint(coordinator_services(names, settings.distribution.coordinator)),
+        serving,
         beneath,
     ),
     on_swarm,
@@ -126,14 +127,23 @@ if settings.monitoring.enabled:
     instrumentation = Instrumentation(
         names,
         InstrumentationArgs(
-            watching, images.coordinator, socket_group, network, secrets, log_driver, collector, distribution, beneath
+            watching,
+            images.coordinator,
+            socket_group,
+            network,
+            secrets,
+            log_driver,
+            collector,
+            distribution,
+            serving,
+            beneath,
         ),
         on_swarm,
     )
     targets = [*instrumentation.targets]
     if autoscale.maximum is not None:
         assert socket_group is not None  # noqa: S101 - asked for by prepare
-        scaling = AutoscalingArgs(autoscale, images.coordinator, network, socket_group, log_driver)
+        scaling = AutoscalingArgs(autoscale, images.coordinator, network, socket_group, log_driver, serving)
         targets.append(Autoscaling(names, scaling, on_swarm).target)
     coordinator = settings.distribution.coordinator
     monitoring = Monitoring(

@@ -1,5 +1,6 @@
 """Chapter 10, Autoscaling: the coordinator's replicas follow the load; nodes do in components/aws/autoscaling.py."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ class AutoscalingArgs:
     socket_group: int
     """Number of the group that may use the engine's socket."""
     log_driver: LogDriver
+    serving: Sequence[str]
+    """Constraints of what serves."""
 
 
 class Autoscaling(Chapter):
@@ -64,6 +67,7 @@ class Autoscaling(Chapter):
                 f"--p95-ms={settings.p95_ms}",
             ],
             networks=[engine.id, observability.id],
+            constraints=args.serving,
             # Two would each move the replicas.
             order="stop-first",
         )

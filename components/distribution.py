@@ -73,6 +73,8 @@ class DistributionArgs:
     """Whether the proxy leads to Grafana."""
     first: bool
     """Whether no coordinator runs yet, nor did when this began."""
+    serving: Sequence[str]
+    """Constraints of what serves: none, where every node may."""
     swarm: pulumi.Resource
     """Before any service: what the swarm stands on."""
 
@@ -199,6 +201,7 @@ class Distribution(Chapter):
             secrets=[[file.id, file.name, file.path] for file in (args.secrets.password, *secrets)],
             configs=[[file.id, file.name, file.path] for file in self.authorities],
             memory_bytes=args.settings.coordinator.memory_mib * MIB,
+            constraints=list(args.serving),
             labels=self.labels,
             triggers=dict(triggers),
             data=data,
@@ -236,6 +239,7 @@ class Distribution(Chapter):
             },
             secrets=[args.secrets.password],
             configs=self.authorities,
+            constraints=args.serving,
             spread=ZONE_LABEL if self._on_server else None,
             stop_seconds=settings.drain_seconds + 15,
         )
@@ -272,6 +276,7 @@ class Distribution(Chapter):
             # What stands before it must have seen one come back before the next goes.
             pause_seconds=GRACE_SECONDS if self._on_server else 0,
             configs=[config],
+            constraints=args.serving,
             port=settings.port,
             stop_signal="SIGUSR1",  # soft stop: takes no more connections, finishes those it has
         )

@@ -1,6 +1,6 @@
 """Chapter 11, Instrumentation: who tells metrics of what cannot do it itself, who collects log lines and traces."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,6 +81,8 @@ class InstrumentationArgs:
     collector: bool
     distribution: Distribution
     """Who is watched."""
+    serving: Sequence[str]
+    """Constraints of what serves."""
     swarm: pulumi.Resource
     """Before any configuration."""
 
@@ -135,6 +137,8 @@ class Instrumentation(Chapter):
                 env={contract.HOST: "0.0.0.0"},  # noqa: S104 - the network decides who reaches it
                 sockets=[contract.ENGINE_SOCKET],
                 groups=[str(args.socket_group)],
+                # Managers that keep apart are left alone: what it asks of an engine takes processor time there.
+                constraints=args.serving,
                 replicas=None,
             )
         password, database = args.secrets.watcher_password, args.distribution.database_address
@@ -156,6 +160,7 @@ class Instrumentation(Chapter):
                 "DATA_SOURCE_PASS_FILE": password.path,
             },
             secrets=[password],
+            constraints=args.serving,
         )
         self.targets: tuple[Target, ...] = (
             Target("coordinator", args.distribution.coordinators, contract.PORT, contract.METRICS_PATH),

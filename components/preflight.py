@@ -31,8 +31,8 @@ def prepare(stack: str) -> tuple[Settings, Engine]:
             check_account(settings.production, settings.network.region, engine, changes=changes)
         else:
             check_budget(PlanArgs(settings, engine))
+            _check_socket(engine, settings)
             check_port(engine, settings.distribution.proxy.port, Names(settings.plan.name, stack).of("proxy"))
-        _check_socket(engine, settings)
         _check_images(engine.host, settings)
     except (SettingsError, EngineError) as error:
         raise pulumi.RunError(str(error)) from None

@@ -13,6 +13,7 @@ from docker.types import (
     ConfigReference,
     ContainerSpec,
     NetworkAttachmentConfig,
+    Placement,
     Resources,
     RestartPolicy,
     SecretReference,
@@ -193,6 +194,7 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         secrets: list[list[pulumi.Input[str]]],
         configs: list[list[pulumi.Input[str]]],
         memory_bytes: int,
+        constraints: list[str],
         labels: dict[str, str],
         triggers: dict[str, pulumi.Input[str]],
         data: pulumi.Input[str] | None,
@@ -201,7 +203,8 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         values = {
             "host": host, "name": service, "image": image, "command": command, "user": user, "env": env,
             "networks": networks, "secrets": secrets, "configs": configs,
-            "memory_bytes": memory_bytes, "labels": labels, "triggers": triggers, "data": data, "data_made": None,
+            "memory_bytes": memory_bytes, "constraints": constraints, "labels": labels, "triggers": triggers,
+            "data": data, "data_made": None,
         }  # fmt: skip
         super().__init__(_JobProvider(), name, values, opts)
 
@@ -236,6 +239,7 @@ def _run_props(props: dict[str, Any]) -> None:
             spec,
             resources=Resources(mem_limit=int(props["memory_bytes"]), mem_reservation=int(props["memory_bytes"])),
             networks=[NetworkAttachmentConfig(network) for network in props["networks"]],
+            placement=Placement(constraints=props["constraints"]),
         )
         run_job(client, template, props["name"], props["labels"])
 

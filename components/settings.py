@@ -28,10 +28,6 @@ STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
 _BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
-_NOT_SCALED: Final = (
-    "distribution.coordinator.autoscale.maximum: given {}, which machines of an account cannot have: nodes follow the "
-    "load there (beamops:autoscaling)"
-)
 _NOT_SHOWN: Final = (
     "monitoring.grafana: given true, which machines of an account cannot have: the load balancer would show its door "
     "to the world; AWS=emulated can"
@@ -322,8 +318,6 @@ def _check_monitoring(settings: Settings, *, on_machines: bool) -> list[str]:
         faults.append(_UNWATCHED)
     if settings.monitoring.grafana and not settings.monitoring.enabled:
         faults.append("monitoring.grafana: given true, and there is nothing to show: set monitoring.enabled")
-    if (maximum := settings.distribution.coordinator.autoscale.maximum) is not None and on_machines:
-        faults.append(_NOT_SCALED.format(maximum))
     if settings.monitoring.grafana and on_machines:
         faults.append(_NOT_SHOWN)
     return faults
@@ -342,7 +336,7 @@ def _check_environment(stack: str, settings: Settings) -> list[str]:
         if arn is None and (production.domain is None or production.hosted_zone is None):
             faults.append("production.certificate_arn: not given; give it, or domain and hosted_zone to have one made")
         if production.managers > 1 and settings.autoscaling.minimum == 0:
-            faults.append("autoscaling.minimum: given 0, and several managers run no services: give 1 at least")
+            faults.append("autoscaling.minimum: given 0, and several managers run nothing that serves: give 1 at least")
     if stack == Environment.PROD:
         database = production.database
         needs = {

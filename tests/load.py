@@ -1,13 +1,25 @@
-"""A client that keeps asking at a steady rate, and remembers what failed."""
+"""Work that waits, and a client that keeps asking at a steady rate and remembers what failed."""
 
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import httpx
+
+
+@contextmanager
+def queued(client: httpx.Client, count: int) -> Iterator[None]:
+    """So many items are ready and nobody takes them, until the context ends."""
+    queue = [{"type": "queue", "title": str(number)} for number in range(count)]
+    items = client.post("/v1/work/batch", json={"items": queue}).raise_for_status().json()["items"]
+    yield
+    for item in items:
+        client.post(f"/v1/work/{item['id']}/cancel", json={}).raise_for_status()
 
 
 @dataclass

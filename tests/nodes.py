@@ -141,7 +141,7 @@ class Node:
             "BEAMOPS_STACK": stack,
             "BEAMOPS_KEY": f"alias/{stack}",
             "BEAMOPS_METRICS": ":4000/metrics",
-            "BEAMOPS_MANAGERS": "drain",
+            "BEAMOPS_MANAGERS": "apart",
             "BEAMOPS_INSTANCE": instance,
             "BEAMOPS_ADDRESS": self.address,
         }

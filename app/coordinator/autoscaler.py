@@ -12,7 +12,7 @@ import structlog
 from litestar import Litestar, Response, get
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from coordinator.contract import LIVE_PATH, METRICS_PATH
+from coordinator.contract import LIVE_PATH, METRICS_PATH, SPARE_LABEL
 from coordinator.loops import repeat
 from coordinator.scaling import History, Load, Look, Targets, decide, is_rolling, propose, read_limits, remember
 
@@ -67,6 +67,8 @@ class Autoscaler:
         limits = read_limits(spec)
         if limits is None:
             raise NotScaledError(f"{self._service} is not labelled to be scaled")
+        if SPARE_LABEL in spec["Labels"]:
+            raise NotScaledError(f"a replica of {self._service} is being moved to another node")
         if is_rolling(found):
             raise NotScaledError(f"{self._service} is on its way to another version")
         replicas: int = spec["Mode"]["Replicated"]["Replicas"]

@@ -8,7 +8,8 @@ import base64
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import boto3
 import docker
 import pulumi
 from botocore.exceptions import ClientError
-from docker.types import ContainerSpec, Resources, TaskTemplate
+from docker.types import ContainerSpec, Placement, Resources, TaskTemplate
 from pulumi import dynamic
 
 from components import catalogue
@@ -24,6 +25,8 @@ from components.engine import EngineError, connect
 from components.naming import INSTANCE_LABEL, STACK_LABEL
 from components.resources import remove_service, run_job
 
+ON_WORKERS: Final = "node.role==worker"
+"""Constraint of what serves, where managers keep to managing."""
 _POLL_SECONDS: Final = 3
 _PUSH_SECONDS: Final = 900
 _CHECK: Final = Path(__file__).parent / "overlay_check.py"
@@ -111,8 +114,9 @@ class _ReadyProvider(dynamic.ResourceProvider):
         return dynamic.UpdateResult(new)
 
     def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
-        keys = ("images", "managers", "workers")
-        return dynamic.DiffResult(changes=any(old[key] != new[key] for key in keys))
+        # A state from before managers had images of their own names none.
+        keys = ("images", "manager_images", "managers", "workers")
+        return dynamic.DiffResult(changes=any(old.get(key) != new[key] for key in keys))
 
 
 class ReadyNodes(dynamic.Resource, module="aws", name="ReadyNodes"):
@@ -128,12 +132,13 @@ class ReadyNodes(dynamic.Resource, module="aws", name="ReadyNodes"):
         managers: int,
         workers: int,
         images: pulumi.Input[str],
+        manager_images: pulumi.Input[str],
         seconds: int,
         opts: pulumi.ResourceOptions,
     ) -> None:
         values = {
             "host": host, "stack": stack, "region": region, "managers": managers, "workers": workers,
-            "images": images, "seconds": seconds,
+            "images": images, "manager_images": manager_images, "seconds": seconds,
         }  # fmt: skip
         super().__init__(_ReadyProvider(), name, values, opts)
 
@@ -143,22 +148,33 @@ def digest_images(images: str) -> str:
     return hashlib.sha256(images.encode()).hexdigest()[:16]
 
 
-def find_lacking(instances: Sequence[dict[str, Any]], managers: int, workers: int, digest: str) -> list[str]:
-    """What is missing until services can go to these machines, a clause each."""
+@dataclass(frozen=True)
+class Needed:
+    """What nodes of a kind must be, before services go there."""
+
+    count: int
+    images: str
+    """Digest of their list."""
+
+
+def find_lacking(instances: Sequence[dict[str, Any]], needed: Mapping[str, Needed]) -> list[str]:
+    """What is missing until services can go to these machines, a clause each; `needed` of each role."""
     lacking, ready = [], Counter[str]()
     for instance in instances:
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
-        name = f"{instance['InstanceId']} ({tags.get('beamops:role')})"
+        role = tags["beamops:role"]
+        name = f"{instance['InstanceId']} ({role})"
         if tags.get("beamops:swarm") != "ready":
             lacking.append(f"{name} has not joined")
-        elif tags.get("beamops:images") != digest:
+        elif tags.get("beamops:images") != needed[role].images:
             lacking.append(f"{name} lacks images")
         else:
-            ready[tags["beamops:role"]] += 1
+            ready[role] += 1
     if lacking:
         return lacking
-    wanted = {"manager": managers, "worker": workers}
-    return [f"there are {ready[role]} of {count} {role}s" for role, count in wanted.items() if ready[role] < count]
+    return [
+        f"there are {ready[role]} of {one.count} {role}s" for role, one in needed.items() if ready[role] < one.count
+    ]
 
 
 def _await_nodes(props: dict[str, Any]) -> str:
@@ -169,11 +185,15 @@ def _await_nodes(props: dict[str, Any]) -> str:
         {"Name": "tag:beamops:role", "Values": ["manager", "worker"]},
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
     ]
+    needed = {
+        "manager": Needed(int(props["managers"]), digest_images(props["manager_images"])),
+        "worker": Needed(int(props["workers"]), digest_images(props["images"])),
+    }
     end = time.monotonic() + props["seconds"]
     while True:
         pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
         instances = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
-        lacking = find_lacking(instances, int(props["managers"]), int(props["workers"]), digest_images(props["images"]))
+        lacking = find_lacking(instances, needed)
         if not lacking:
             break
         if time.monotonic() > end:
@@ -195,11 +215,11 @@ def _await_nodes(props: dict[str, Any]) -> str:
 
 class _CarryProvider(dynamic.ResourceProvider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        check_overlay(props["host"], props["stack"], props["image"], encrypted=props["encrypted"])
+        _check(props)
         return dynamic.CreateResult(props["swarm"], props)
 
     def update(self, _id: str, _old: dict[str, Any], new: dict[str, Any]) -> dynamic.UpdateResult:
-        check_overlay(new["host"], new["stack"], new["image"], encrypted=new["encrypted"])
+        _check(new)
         return dynamic.UpdateResult(new)
 
     def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
@@ -221,14 +241,31 @@ class CarryingOverlay(dynamic.Resource, module="docker", name="CarryingOverlay")
         swarm: pulumi.Input[str],
         image: pulumi.Input[str],
         encrypted: bool,
+        constraints: list[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        values = {"host": host, "stack": stack, "swarm": swarm, "image": image, "encrypted": encrypted}
+        values = {
+            "host": host, "stack": stack, "swarm": swarm, "image": image, "encrypted": encrypted,
+            "constraints": constraints,
+        }  # fmt: skip
         super().__init__(_CarryProvider(), name, values, opts)
 
 
-def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None:
-    """Let a task on every node that takes tasks talk to all the others, over a network made for it alone.
+def _check(props: dict[str, Any]) -> None:
+    check_overlay(
+        props["host"], props["stack"], props["image"], encrypted=props["encrypted"], constraints=props["constraints"]
+    )
+
+
+def check_overlay(host: str, stack: str, image: str, *, encrypted: bool, constraints: Sequence[str]) -> None:
+    """Let a task on every node that serves talk to all the others, over a network made for it alone.
+
+    Args:
+        host: of a manager.
+        stack: whose nodes they are.
+        image: the coordinator's, which nodes that serve have.
+        encrypted: whether the network is.
+        constraints: of what serves: none, or `ON_WORKERS`.
 
     Raises:
         EngineError: one of them hears nothing of another.
@@ -239,6 +276,7 @@ def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None
         nodes = [
             node for node in client.nodes.list()
             if node.attrs["Spec"]["Availability"] == "active" and node.attrs["Status"]["State"] == "ready"
+            and (node.attrs["Spec"]["Role"] == "worker" or ON_WORKERS not in constraints)
         ]  # fmt: skip
         remove_service(client, name)
         _remove_network(client, name)
@@ -258,6 +296,7 @@ def check_overlay(host: str, stack: str, image: str, *, encrypted: bool) -> None
                 spec,
                 resources=Resources(mem_limit=64 * _MIB, mem_reservation=64 * _MIB),
                 networks=[str(network.id)],
+                placement=Placement(constraints=list(constraints)),
             )
             run_job(client, template, name, labels, nodes=len(nodes), endpoint_spec={"Mode": "dnsrr"})
         except EngineError as error:

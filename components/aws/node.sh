@@ -5,8 +5,8 @@
 # succeeds, and one that dies before it has published its tokens is succeeded when its lease ends.
 #
 # Needs BEAMOPS_ROLE (manager or worker), BEAMOPS_STACK, BEAMOPS_KEY (what encrypts the tokens), BEAMOPS_METRICS (port and
-# path of the coordinators' metrics on nodes that run services), BEAMOPS_MANAGERS (`drain`: they run no services; or
-# `active`), AWS_DEFAULT_REGION; `install` also BEAMOPS_SOCKET_GROUP, the number of the group that may use the engine's socket.
+# path of the coordinators' metrics on nodes that run services), BEAMOPS_MANAGERS (`apart`: of services they run what is about
+# the node or the swarm alone; or `serve`), AWS_DEFAULT_REGION; `install` also BEAMOPS_SOCKET_GROUP, the number of the group that may use the engine's socket.
 set -u
 
 LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
@@ -32,8 +32,9 @@ ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
 TOLD_IMAGES=
 NEXT_MOVE=0
 PAUSE=$QUIET_SECONDS
-AVAILABILITY=active
-[ "$BEAMOPS_ROLE" != manager ] || AVAILABILITY=$BEAMOPS_MANAGERS
+# The parameter that lists the images which this node needs.
+IMAGES=images
+[ "$BEAMOPS_ROLE/$BEAMOPS_MANAGERS" != manager/apart ] || IMAGES="manager-images"
 
 now() { date +%s; }
 
@@ -80,15 +81,15 @@ tell_ready() {
     --tags Key=beamops:swarm,Value=ready "Key=beamops:node,Value=$(docker info --format '{{.Swarm.NodeID}}')" >/dev/null
 }
 
-# Images are on every node that runs services before a task wants them: swarm's tasks have nobody who logs in at ECR.
+# Images are on a node before a task wants them: swarm's tasks have nobody who logs in at ECR.
 pull() {
-  images=$(read_parameter images) || return 0
+  images=$(read_parameter "$IMAGES") || return 0
   digest=$(printf %s "$images" | sha256sum | cut -c 1-16)
   [ "$digest" != "$TOLD_IMAGES" ] || return 0
   DOCKER_CONFIG=$(mktemp -d) && export DOCKER_CONFIG
   missing=
-  # Who runs no services needs none, and says that it is ready.
-  [ "$AVAILABILITY" = active ] || images=
+  # A parameter cannot be empty.
+  [ "$images" != none ] || images=
   for image in $images; do
     docker image inspect "$image" >/dev/null 2>&1 && continue
     aws ecr get-login-password | docker login --username AWS --password-stdin "${image%%/*}" >/dev/null 2>&1
@@ -106,8 +107,7 @@ pull() {
 initialise() {
   say "initialising the swarm"
   # Three heartbeats without a word and a node counts as lost: its replicas run elsewhere after 8 s, and not after 16.
-  docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" --availability "$AVAILABILITY" \
-    --dispatcher-heartbeat 2s >/dev/null || return 1
+  docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" --dispatcher-heartbeat 2s >/dev/null || return 1
   # Whoever took longer than the lease lasts has been succeeded, and must not publish a second swarm.
   take_lease "$(swarm_id)" "$INSTANCE" && publish && tell_ready
 }
@@ -115,8 +115,8 @@ initialise() {
 # Join at whichever manager answers first.
 join_at() {
   for manager in $2; do
-    if timeout 20 docker swarm join --token "$1" --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" \
-      --availability "$AVAILABILITY" "$manager" >/dev/null 2>&1; then
+    if timeout 20 docker swarm join --token "$1" --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" "$manager" \
+      >/dev/null 2>&1; then
       say "joined at $manager"
       return 0
     fi
@@ -163,17 +163,20 @@ label() {
   done
 }
 
-first_fit() { awk '$2 == "Ready" && $3 == "Active" {print $1; exit}'; }
+# Nodes that can take what serves; $1: a further condition.
+list_serving() {
+  docker node ls ${1:+--filter "$1"} --format '{{.ID}} {{.Status}} {{.Availability}} {{.ManagerStatus}}' |
+    awk -v managers="$BEAMOPS_MANAGERS" '$2 == "Ready" && $3 == "Active" && ($4 == "" || managers == "serve") {print $1}'
+}
 
-# One node that runs services keeps data that has to be somewhere: when it is gone another does, from nothing.
+# One node that serves keeps data that has to be somewhere: when it is gone another does, from nothing.
 name_keeper() {
   keeper="$BEAMOPS_STACK.data"
-  before=$(docker node ls --filter "node.label=$keeper=true" --format '{{.ID}} {{.Status}} {{.Availability}}')
-  [ -z "$(echo "$before" | first_fit)" ] || return 0
-  node=$(docker node ls --format '{{.ID}} {{.Status}} {{.Availability}}' | first_fit)
+  [ -z "$(list_serving "node.label=$keeper=true")" ] || return 0
+  node=$(list_serving | head -n 1)
   [ -n "$node" ] || return 0
-  echo "$before" | while read -r old _; do
-    [ -z "$old" ] || docker node update --label-rm "$keeper" "$old" >/dev/null
+  docker node ls --quiet --filter "node.label=$keeper=true" | while read -r old; do
+    docker node update --label-rm "$keeper" "$old" >/dev/null
   done
   docker node update --label-add "$keeper=true" "$node" >/dev/null && say "$node keeps data"
 }
@@ -227,9 +230,7 @@ uneven() {
 # when it is healthy one goes. A label says how many there are to be then: whoever leads finishes what another leader began.
 # One that does not get healthy stays asked for: to take one away then could take a healthy one.
 rebalance() {
-  nodes=$(docker node ls -q | xargs docker node inspect \
-    --format '{{.Status.State}} {{.Spec.Availability}} {{.ID}} {{index .Spec.Labels "beamops.zone"}}' |
-    awk '$1 == "ready" && $2 == "active" {print $3, $4}')
+  nodes=$(list_serving | xargs -r docker node inspect --format '{{.ID}} {{index .Spec.Labels "beamops.zone"}}')
   even=yes
   for service in $(docker service ls -q --filter "label=beamops.stack=$BEAMOPS_STACK" --filter mode=replicated); do
     read -r wanted update since spare <<EOF
@@ -259,7 +260,7 @@ EOF
 
 # What the coordinators say is ready, for each worker: what the number of workers follows.
 tell_load() {
-  metrics=$(for address in $(docker node ls -q | xargs docker node inspect --format '{{.Status.Addr}}'); do
+  metrics=$(for address in $(list_serving | xargs -r docker node inspect --format '{{.Status.Addr}}'); do
     curl -sf -m 5 "http://$address$BEAMOPS_METRICS" && break
   done)
   [ -n "$metrics" ] || return 0

@@ -34,7 +34,7 @@ class NodesArgs:
     account: str
     region: str
     proxy_port: int
-    managers: int
+    managers_apart: bool
     key: pulumi.Input[str]
 
 
@@ -81,8 +81,7 @@ class Nodes(AwsChapter):
                 f"export BEAMOPS_STACK={self.names.stack}",
                 f"export BEAMOPS_KEY=alias/{self.names.stack}",
                 f"export BEAMOPS_METRICS=:{self._args.proxy_port}{contract.METRICS_PATH}",
-                # A group of managers keeps to managing: nothing that a service does can cost the swarm its quorum.
-                f"export BEAMOPS_MANAGERS={'drain' if self._args.managers > 1 else 'active'}",
+                f"export BEAMOPS_MANAGERS={'apart' if self._args.managers_apart else 'serve'}",
                 f"export AWS_DEFAULT_REGION={self._args.region}",
                 f"export BEAMOPS_SOCKET_GROUP={SOCKET_GROUP}",
             ]

@@ -77,8 +77,10 @@ class Production(AwsChapter):
                 launch_template=aws.autoscaling.GroupLaunchTemplateArgs(
                     id=template.id, version=template.latest_version.apply(str)
                 ),
-                # A group of managers runs no services (node.sh): a balancer would find nothing there.
-                target_group_arns=[self.target.arn] if role == "worker" or most == 1 else [],
+                # Managers that keep apart have no proxy: a balancer would find nothing there.
+                target_group_arns=[self.target.arn]
+                if role == "worker" or not self._args.settings.managers_apart
+                else [],
                 health_check_type="EC2",
                 health_check_grace_period=warm_up,
                 default_instance_warmup=warm_up,

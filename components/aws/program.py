@@ -73,8 +73,8 @@ def deploy(names: Names, settings: Settings, random: pulumi.ProviderResource, en
     containers = Containers(names, images, on_aws)
     if settings.pipeline.repository is not None:
         Pipeline(names, PipelineArgs(settings.pipeline, account, region), on_aws)
-    proxy_port, managers = settings.distribution.proxy.port, settings.production.managers
-    nodes = Nodes(names, NodesArgs(account, region, proxy_port, managers, secrets.key.arn), on_aws)
+    proxy_port, apart = settings.distribution.proxy.port, settings.production.managers_apart
+    nodes = Nodes(names, NodesArgs(account, region, proxy_port, apart, secrets.key.arn), on_aws)
     production = Production(
         names,
         ProductionArgs(
@@ -137,7 +137,7 @@ def release(
             watching_images(settings),
             kept,
             cloud.repositories,
-            production.managers,
+            production,
             settings.autoscaling.minimum,
             settings.autoscaling.warm_up_seconds,
             cloud.groups,

@@ -9,7 +9,8 @@ import pulumi_aws as aws
 
 from components import catalogue
 from components.aws.containers import CACHE
-from components.aws.machines import CarryingOverlay, PushedImage, ReadyNodes
+from components.aws.machines import ON_WORKERS, CarryingOverlay, PushedImage, ReadyNodes
+from components.aws.settings import ProductionSettings
 from components.catalogue import Image
 from components.chapter import AwsChapter
 from components.containers import Containers, Source, built_reference, coordinator_reference, third_party_reference
@@ -19,6 +20,8 @@ from components.naming import Names
 _JOIN_SECONDS: Final = 600
 """Until a machine that has just been made has installed what it needs, and joined."""
 _TAG_LENGTH: Final = 32
+_ON_EVERY_NODE: Final = (catalogue.NODE_EXPORTER, catalogue.COLLECTOR)
+"""Of those who watch: what is about the node that it runs on."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class ReleaseArgs:
     kept: Sequence[str]
     """Images of versions that were released before, and go on: every node needs them too."""
     repositories: dict[str, aws.ecr.Repository]
-    managers: int
+    production: ProductionSettings
     workers: int
     warm_up_seconds: int
     groups: list[pulumi.Resource]
@@ -64,30 +67,27 @@ class Release(AwsChapter):
             )
             for image in args.watching
         }
-        images = pulumi.Output.all(coordinator, proxy, *self.watching.values(), *args.kept).apply(
-            lambda found: " ".join(sorted(set(found)))
-        )
-        told = aws.ssm.Parameter(
-            "images",
-            aws.ssm.ParameterArgs(
-                name=f"/{names.stack}/swarm/images",
-                type="String",
-                insecure_value=images,
-                tags=self.tags("images"),
-            ),
-            self.options(),
-        )
+        images = _join([coordinator, proxy, *self.watching.values(), *args.kept])
+        told, managers_need = [self._tell("images", images)], images
+        if args.production.managers_apart:
+            # The engine's proxy is the coordinator's image; without anybody who watches nothing runs there.
+            watching = [self.watching[image.name] for image in _ON_EVERY_NODE if image.name in self.watching]
+            managers_need = _join([coordinator, *watching]) if watching else pulumi.Output.from_input("none")
+            told.append(self._tell("manager-images", managers_need))
         nodes = ReadyNodes(
             "nodes",
             host=args.host,
             stack=names.stack,
             region=args.region,
-            managers=args.managers,
+            managers=args.production.managers,
             workers=args.workers,
             images=images,
+            manager_images=managers_need,
             seconds=2 * args.warm_up_seconds + _JOIN_SECONDS,
-            opts=self.options(depends_on=[told, *args.groups]),
+            opts=self.options(depends_on=[*told, *args.groups]),
         )
+        self.serving: list[str] = [ON_WORKERS] if args.production.managers_apart else []
+        """Constraints of what serves."""
         overlay = CarryingOverlay(
             "overlay",
             host=args.host,
@@ -95,10 +95,18 @@ class Release(AwsChapter):
             swarm=nodes.id,
             image=coordinator,
             encrypted=args.encrypted,
+            constraints=self.serving,
             opts=self.options(),
         )
         self.swarm = overlay.id
         self.register_outputs({"coordinator": coordinator, "proxy": proxy, "swarm": self.swarm})
+
+    def _tell(self, part: str, images: pulumi.Input[str]) -> aws.ssm.Parameter:
+        """Let nodes of a kind know which images they need."""
+        parameter = aws.ssm.ParameterArgs(
+            name=f"/{self.names.stack}/swarm/{part}", type="String", insecure_value=images, tags=self.tags(part)
+        )
+        return aws.ssm.Parameter(part, parameter, self.options())
 
     def _third_party(self, image: Image, local: pulumi.Input[str]) -> pulumi.Output[str]:
         if self._args.source == "build":
@@ -119,3 +127,8 @@ class Release(AwsChapter):
             region=self._args.region,
             opts=self.options(),
         ).reference
+
+
+def _join(images: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+    """As nodes are told of them."""
+    return pulumi.Output.all(*images).apply(lambda found: " ".join(sorted(set(found))))

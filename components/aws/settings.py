@@ -116,6 +116,11 @@ class ProductionSettings(Model):
     )
     database: DatabaseServerSettings = Field(default_factory=DatabaseServerSettings, description="PostgreSQL.")
 
+    @property
+    def managers_apart(self) -> bool:
+        """Whether managers keep to managing, so that nothing that serves can cost the swarm its quorum."""
+        return self.managers > 1
+
     @field_validator("managers")
     @classmethod
     def _odd(cls, managers: int) -> int:

@@ -215,7 +215,7 @@ def test_the_leader_tells_how_much_ready_work_there_is_for_each_worker(
     assert [point["Average"] for point in told["Datapoints"]] == [4.5]
 
 
-def test_the_leader_writes_on_each_node_which_machine_it_is_and_keeps_services_off_managers(
+def test_the_leader_writes_on_each_node_which_machine_it_is_and_that_a_worker_keeps_data(
     account: Account, nodes: Nodes
 ) -> None:
     first, worker = nodes.nodes[0], nodes.nodes[3]
@@ -226,8 +226,9 @@ def test_the_leader_writes_on_each_node_which_machine_it_is_and_keeps_services_o
         found = {node.attrs["Spec"]["Labels"]["beamops.instance"]: node.attrs["Spec"] for node in client.nodes.list()}
     instances = {node.number: account.instances[node.number - 1] for node in (first, worker)}
     assert set(found) == set(instances.values())
-    assert found[instances[first.number]]["Availability"] == "drain"
-    assert found[instances[worker.number]]["Availability"] == "active"
+    assert {spec["Availability"] for spec in found.values()} == {"active"}
+    keeps = {instance for instance, spec in found.items() if f"{account.stack}.data" in spec["Labels"]}
+    assert keeps == {instances[worker.number]}, "a manager that keeps apart keeps data"
     zones = {spec["Labels"]["beamops.zone"] for spec in found.values()}
     assert all(zone.startswith(REGION) for zone in zones)
 

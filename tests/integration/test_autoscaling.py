@@ -11,6 +11,7 @@ import pytest
 from cli.toolchain import Toolchain
 from components.containers import Source
 from tests.agents import Agents
+from tests.load import queued
 from tests.reliability import FULL, check_and_keep
 from tests.servers import free_port, wait_until_ready
 from tests.user import User
@@ -62,15 +63,12 @@ def test_replicas_follow_the_load_and_fall_back(user: User, engine: docker.Docke
     with Agents(url, None, 20, cycles_per_second=10) as agents, httpx.Client(base_url=url, timeout=30) as client:
         agents.await_cycles(20, 60)
         assert wanted() == FEWEST
-        queue = [{"type": "queue", "title": str(number)} for number in range(100)]
-        items = client.post("/v1/work/batch", json={"items": queue}).raise_for_status().json()["items"]
-        up = wait_until("replicas do not follow: see the autoscaler's log", 180, lambda: running() == MOST)
-        user.configure(**chapters(user, cpus=0.9))
-        code, said = user.run("up")
-        assert code == 0 and "~ 1 updated" in said, said
-        assert wanted() == MOST, "a deployment has set back what the autoscaler did"
-        for item in items:
-            client.post(f"/v1/work/{item['id']}/cancel", json={}).raise_for_status()
+        with queued(client, 100):
+            up = wait_until("replicas do not follow: see the autoscaler's log", 180, lambda: running() == MOST)
+            user.configure(**chapters(user, cpus=0.9))
+            code, said = user.run("up")
+            assert code == 0 and "~ 1 updated" in said, said
+            assert wanted() == MOST, "a deployment has set back what the autoscaler did"
         down = wait_until("replicas do not fall back: see the autoscaler's log", 300, lambda: running() == FEWEST)
         agents.await_cycles(50, 120)
     check_and_keep("replicas follow the load", agents, up_after_s=up, down_after_s=down)

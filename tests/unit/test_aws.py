@@ -299,11 +299,6 @@ def test_a_zone_that_the_region_lacks_is_one_line() -> None:
             {"monitoring": {"enabled": True, "grafana": True}},
             "monitoring.grafana: given true, which machines of an account cannot have",
         ),
-        (
-            "staging",
-            {"monitoring": {"enabled": True}, "distribution": {"coordinator": {"autoscale": {"maximum": 4}}}},
-            "autoscale.maximum: given 4, which machines of an account cannot have: nodes follow the load there",
-        ),
     ],
 )
 def test_what_cannot_be_is_one_line(stack_name: str, changes: dict[str, Any], line: str) -> None:

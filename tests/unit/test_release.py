@@ -17,7 +17,7 @@ from botocore.exceptions import NoCredentialsError
 from components import preflight
 from components.aws import account, program
 from components.aws.account import check_account
-from components.aws.machines import digest_images, find_lacking
+from components.aws.machines import ON_WORKERS, Needed, digest_images, find_lacking
 from components.aws.nodes import SCRIPT
 from components.aws.session import explain_session, is_session, machine_host, session_host, ssh_options
 from components.aws.settings import ProductionSettings
@@ -80,6 +80,22 @@ def watched() -> Iterator[Seen]:
         yield seen
 
 
+SEVERAL = {**json.loads(STAGING["beamops:production"]), "managers": 3}
+
+
+@pytest.fixture(scope="module")
+def scaled() -> Iterator[Seen]:
+    """Three managers, and replicas that follow the load."""
+    config = {
+        "monitoring": {"enabled": True},
+        "instrumentation": {"collector": True},
+        "production": SEVERAL,
+        "distribution": {"coordinator": {"autoscale": {"maximum": 4}}},
+    }
+    with machines(config) as seen:
+        yield seen
+
+
 def of_type(seen: Seen, kind: str) -> dict[str, dict[str, Any]]:
     return {args.name: args.inputs for args in seen if args.typ.endswith(f":{kind}") and "beamops:" not in args.typ}
 
@@ -100,7 +116,8 @@ def test_services_run_images_by_the_registrys_digest(staging: Seen) -> None:
         assert service["taskSpec"]["containerSpec"]["image"] == f"registry/{name}@sha256:{'0' * 64}"
     told = of_type(staging, "Parameter")["images"]["insecureValue"]
     assert told.split() == [f"registry/{name}@sha256:{'0' * 64}" for name in ("coordinator", "proxy")]
-    assert of_type(staging, "ReadyNodes")["nodes"]["images"] == told
+    nodes = of_type(staging, "ReadyNodes")["nodes"]
+    assert nodes["images"] == nodes["manager_images"] == told
 
 
 def test_every_node_has_the_images_of_those_who_watch_and_of_a_version_that_goes_on(watched: Seen) -> None:
@@ -111,6 +128,29 @@ def test_every_node_has_the_images_of_those_who_watch_and_of_a_version_that_goes
     pushed = of_type(watched, "PushedImage")
     assert {name for name, one in pushed.items() if not re.fullmatch(r"[0-9a-f]{32}", one["tag"])} == set()
     assert {"prometheus", "alertmanager", "collector", "logs", "traces"} < set(pushed)
+
+
+def test_managers_that_are_several_run_what_is_about_the_node_or_the_swarm_alone(scaled: Seen) -> None:
+    services = of_type(scaled, "Service")
+    constraints = {name: one["taskSpec"]["placement"]["constraints"] for name, one in services.items()}
+    keepers = {"prometheus", "alertmanager", "logs", "traces"}
+    assert {name for name, one in constraints.items() if one == ["node.labels.beamops-staging.data == true"]} == keepers
+    on_managers = {"engine-proxy": ["node.role==manager"], "node-exporter": [], "collector": []}
+    assert {name: one for name, one in constraints.items() if name in on_managers} == on_managers
+    serving = set(services) - keepers - set(on_managers)
+    assert {tuple(constraints[name]) for name in serving} == {(ON_WORKERS,)}
+    assert serving == {"coordinator", "proxy", "autoscaler", "engine-exporter", "postgres-exporter"}
+    assert {tuple(job["constraints"]) for job in of_type(scaled, "Job").values()} == {(ON_WORKERS,)}
+    assert of_type(scaled, "CarryingOverlay")["overlay"]["constraints"] == [ON_WORKERS]
+    told = of_type(scaled, "Parameter")["manager-images"]["insecureValue"]
+    needed = {services[name]["taskSpec"]["containerSpec"]["image"] for name in on_managers}
+    assert set(told.split()) == needed, "a manager lacks an image, or pulls one for nothing"
+    assert of_type(scaled, "ReadyNodes")["nodes"]["manager_images"] == told
+
+
+def test_managers_that_are_several_pull_nothing_where_nobody_watches() -> None:
+    with machines({"containers": {"source": "build"}, "production": SEVERAL}) as seen:
+        assert of_type(seen, "Parameter")["manager-images"]["insecureValue"] == "none"
 
 
 def test_who_keeps_data_is_where_the_nodes_script_says_and_its_volume_there(watched: Seen) -> None:
@@ -171,10 +211,16 @@ def machine(number: int, role: str, **tags: str) -> dict[str, Any]:
 
 def test_what_nodes_lack_is_said_of_each() -> None:
     ready = machine(1, "manager", swarm="ready", images="d")
-    assert find_lacking([ready], 1, 0, "d") == []
-    assert find_lacking([ready], 1, 1, "d") == ["there are 0 of 1 workers"]
+
+    def lacking(machines: list[dict[str, Any]], workers: int) -> list[str]:
+        return find_lacking(machines, {"manager": Needed(1, "d"), "worker": Needed(workers, "e")})
+
+    assert lacking([ready], 0) == []
+    assert lacking([ready], 1) == ["there are 0 of 1 workers"]
     late = [machine(2, "worker"), machine(3, "worker", swarm="ready", images="old")]
-    assert find_lacking([ready, *late], 1, 2, "d") == ["i-2 (worker) has not joined", "i-3 (worker) lacks images"]
+    assert lacking([ready, *late], 2) == ["i-2 (worker) has not joined", "i-3 (worker) lacks images"]
+    managers = machine(4, "worker", swarm="ready", images="d")
+    assert lacking([ready, managers], 1) == ["i-4 (worker) lacks images"], "each kind has a list of its own"
 
 
 def test_nodes_and_the_program_name_a_list_of_images_alike() -> None:

@@ -57,3 +57,8 @@ def token(site: Site) -> str:
     """Staging is up, and somebody may ask it."""
     site.call("up")
     return site.call("token", "ada", "agent").strip()
+
+
+@pytest.fixture(scope="package")
+def operator(site: Site, token: str) -> str:  # noqa: ARG001 - staging is up
+    return site.call("token", "simulation", "operator").strip()

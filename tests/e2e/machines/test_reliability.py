@@ -36,11 +36,6 @@ def url(site: Site, token: str, engine: docker.DockerClient) -> Iterator[str]:  
     spread(site)
 
 
-@pytest.fixture(scope="module")
-def operator(site: Site, token: str) -> str:  # noqa: ARG001 - staging is up
-    return site.call("token", "simulation", "operator").strip()
-
-
 @contextmanager
 def at_work(url: str, token: str) -> Iterator[Agents]:
     with Agents(url, token, AGENTS, CYCLES_PER_SECOND) as agents:

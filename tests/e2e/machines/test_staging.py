@@ -10,10 +10,12 @@ from functools import partial
 import httpx
 import pytest
 
-from components.aws.machines import check_overlay
+from components.aws.machines import ON_WORKERS, check_overlay
 from components.engine import EngineError, find_services
+from tests.agents import Agents
 from tests.aws import REGION
-from tests.reliability import FULL
+from tests.load import queued
+from tests.reliability import FULL, check_and_keep
 from tests.servers import wait_until_ready
 from tests.site import MANAGERS, WORKERS, Site, on_every_worker
 from tests.waiting import wait_until
@@ -30,11 +32,10 @@ def test_services_go_to_machines_of_the_account(site: Site, token: str) -> None:
         assert httpx.get(f"{url}/metrics", headers=behind).status_code == 403, "the load balancer shows metrics to all"
 
 
-def test_managers_run_no_services_and_every_worker_runs_some(site: Site, token: str) -> None:  # noqa: ARG001
+def test_managers_run_nothing_that_serves_and_every_worker_does(site: Site, token: str) -> None:  # noqa: ARG001
     with site.nodes.nodes[0].client() as client:
         nodes = {node.id: node.attrs["Spec"] for node in client.nodes.list()}
-        drained = {spec["Labels"]["beamops.instance"] for spec in nodes.values() if spec["Availability"] == "drain"}
-        assert len(drained) == MANAGERS
+        assert {spec["Availability"] for spec in nodes.values()} == {"active"}, "what manages is kept apart by its role"
         services = {service.name.rpartition("-")[2]: service for service in client.services.list()}
         assert set(services) == {"coordinator", "proxy"}, "PostgreSQL is RDS's"
         for name, service in services.items():
@@ -56,17 +57,18 @@ def test_an_overlay_network_that_does_not_carry_is_told_before_a_service_is_made
     with site.nodes.nodes[0].client() as client:
         coordinator = next(one for one in client.services.list() if one.name.endswith("-coordinator"))
         image = coordinator.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
-        check_overlay(engine, site.stack, image, encrypted=False)
+        check = partial(check_overlay, engine, site.stack, image, constraints=[ON_WORKERS])
+        check(encrypted=False)
         # This machine's kernel lacks the cipher, and swarm says nothing of it.
         with pytest.raises(EngineError, match="encrypted does not carry between the nodes; their kernel may lack"):
-            check_overlay(engine, site.stack, image, encrypted=True)
+            check(encrypted=True)
         assert {one.name.rpartition("-")[2] for one in client.services.list()} == {"coordinator", "proxy"}
         assert not client.networks.list(names=[f"{site.stack}-overlay-check"])
 
 
 WATCHERS = {
-    "coordinator": 2, "proxy": WORKERS, "postgresql": 1, "node": WORKERS, "engine": WORKERS, "prometheus": 1,
-    "alertmanager": 1, "collector": WORKERS, "logs": 1, "traces": 1,
+    "coordinator": 2, "proxy": WORKERS, "postgresql": 1, "node": MANAGERS + WORKERS, "engine": WORKERS, "prometheus": 1,
+    "alertmanager": 1, "collector": MANAGERS + WORKERS, "logs": 1, "traces": 1,
 }  # fmt: skip
 
 
@@ -119,7 +121,37 @@ def test_what_fires_reaches_cloudwatch_and_silence_does_not_look_like_peace(site
         wait_until("Prometheus is back, and nobody hears", 180, lambda: site.tells(alarms["Watchdog"]))
 
 
-def test_versions_stand_side_by_side_on_machines(site: Site, token: str) -> None:  # noqa: ARG001
+def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None:
+    """The autoscaler is on a worker, and reaches a manager's engine by the proxy there."""
+    # What is slow on a busy machine of two cores is not to be what moves replicas here.
+    autoscale = {"maximum": 2 * WORKERS, "ready_per_replica": 10, "p95_ms": 5000}
+    site.configure(distribution={"coordinator": {"replicas": WORKERS, "autoscale": autoscale}})
+    site.call("up")
+    url = f"http://{site.workers[0].address}:4000"
+    wait_until_ready(url, 60)
+    headers = {"Authorization": f"Bearer {operator}"}
+    with site.nodes.nodes[0].client() as client:
+        (service,) = find_services(client, f"{site.stack}-coordinator")
+
+        def running() -> int:
+            tasks = service.tasks({"desired-state": "running"})
+            return sum(task["Status"]["State"] == "running" for task in tasks)
+
+        with (
+            Agents(url, operator, 20, cycles_per_second=10) as agents,
+            httpx.Client(base_url=url, headers=headers, timeout=30) as asking,
+        ):
+            agents.await_cycles(20, 60)
+            assert running() == WORKERS
+            with queued(asking, 100):
+                up = wait_until("replicas do not follow: see the autoscaler", 240, lambda: running() == 2 * WORKERS)
+            down = wait_until("replicas do not fall back: see the autoscaler", 300, lambda: running() == WORKERS)
+            agents.await_cycles(50, 120)
+    check_and_keep("replicas follow the load on machines", agents, up_after_s=up, down_after_s=down)
+    assert up < 60 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
+
+
+def test_versions_stand_side_by_side_on_machines(site: Site, operator: str) -> None:
     """Both on every worker, one that serves; the switch is a word in the stack file, and so is the way back."""
 
     def serving() -> set[str]:
@@ -130,7 +162,6 @@ def test_versions_stand_side_by_side_on_machines(site: Site, token: str) -> None
         ]
         return {answer.json()["settings"]["COORDINATOR_COLOUR"] for answer in answers}
 
-    operator = site.call("token", "ops", "operator").strip()
     for active in ("blue", "green", "blue"):
         site.configure(distribution={"coordinator": {"release": "blue-green", "active": active}})
         site.call("up")

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from coordinator.autoscaler import P95_QUERY, READY_QUERY, Autoscaler, NotScaledError
-from coordinator.contract import MAXIMUM_LABEL, MINIMUM_LABEL
+from coordinator.contract import MAXIMUM_LABEL, MINIMUM_LABEL, SPARE_LABEL
 from coordinator.scaling import (
     DOWN_SECONDS,
     STEP,
@@ -156,6 +156,9 @@ async def test_a_load_that_is_not_known_changes_nothing(around: Around, autoscal
     around.answers[READY_QUERY], around.state = "400", "updating"
     with pytest.raises(NotScaledError, match="on its way to another version"):
         await autoscaler.look(3)
+    around.state, around.labels = "completed", {**around.labels, SPARE_LABEL: "2"}
+    with pytest.raises(NotScaledError, match="is being moved to another node"):
+        await autoscaler.look(4)
     around.labels = {}
     with pytest.raises(NotScaledError, match="not labelled"):
         await autoscaler.look(5)
