@@ -29,7 +29,7 @@ def site(
     with make_site(folder, engine) as site:
         exempt = [
             {"rule": "overlays-encrypted", "resource": network, "reason": WHY, "expires": "9999-12-31"}
-            for network in ("app", "data", "edge", "observability")
+            for network in ("app", "data", "edge", "engine", "observability")
         ]
         given: dict[str, dict[str, Any]] = {
             "plan": {"name": site.name, "monthly_budget_usd": 2000},
