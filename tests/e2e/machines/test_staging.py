@@ -165,8 +165,9 @@ def test_versions_stand_side_by_side_on_machines(site: Site, operator: str) -> N
     for active in ("blue", "green", "blue"):
         site.configure(distribution={"coordinator": {"release": "blue-green", "active": active}})
         site.call("up")
-        # For a second or two both may: none stands by before the other serves, and proxies look again each second.
-        wait_until(f"not {active} alone serves", 30, lambda: serving() == {active})  # noqa: B023
+        # Both may for a second or two, since none stands by before the other serves; and colours that are new come with
+        # a new configuration of the proxies, which begin anew one after the other.
+        wait_until(f"not {active} alone serves", 120, lambda: serving() == {active}, (httpx.TransportError,))  # noqa: B023
     with site.nodes.nodes[0].client() as client:
         for part in ("coordinator", "coordinator-green"):
             (service,) = find_services(client, f"{site.stack}-{part}")
