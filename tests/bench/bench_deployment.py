@@ -86,7 +86,9 @@ def composed(engine: docker.DockerClient, deployment: Deployment, folder: Path) 
         subprocess.run(["docker", "stack", "rm", name], check=True, capture_output=True)
         wait_until(
             "the composed stack does not go", 90,
-            lambda: not any(str(one.name).startswith(f"{name}_") for one in engine.containers.list(all=True)),
+            lambda: not any(
+                str(one.name).startswith(f"{name}_") for one in engine.containers.list(all=True, ignore_removed=True)
+            ),
         )  # fmt: skip
         for volume in engine.volumes.list():
             if str(volume.name).startswith(f"{name}_"):
