@@ -13,17 +13,17 @@ from components.naming import Names
 
 CLIENT: Any = None
 WATCHERS = Watchers(CLIENT, "unix:///nowhere", Names("x", "dev"))
-FIRING = {
-    "labels": {"alertname": "ProxyDown", "severity": "critical"},
-    "annotations": {
-        "summary": "No proxy answers",
-        "impact": "Nobody is served",
-        "runbook": "docs/runbooks/ProxyDown.md",
-    },
-    "state": "firing",
-    "activeAt": (datetime.now(UTC) - timedelta(minutes=3, seconds=5)).isoformat(),
-}
-WATCHDOG = {**FIRING, "labels": {"alertname": "Watchdog", "severity": "none"}}
+
+
+def alert(name: str, severity: str) -> dict[str, Any]:
+    """One that has been firing for three minutes when it is shown."""
+    runbook = f"docs/runbooks/{name}.md"
+    return {
+        "labels": {"alertname": name, "severity": severity},
+        "annotations": {"summary": "No proxy answers", "impact": "Nobody is served", "runbook": runbook},
+        "state": "firing",
+        "activeAt": (datetime.now(UTC) - timedelta(minutes=3)).isoformat(),
+    }
 
 
 def target(job: str, health: str, error: str = "") -> dict[str, Any]:
@@ -50,7 +50,11 @@ def test_a_target_that_was_not_asked_yet_is_not_called_silent(monkeypatch: pytes
 
 
 def test_what_fires_and_what_is_silent_stand_with_what_to_do_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert show(monkeypatch, [WATCHDOG, FIRING], [target("proxy", "down", "connection refused")]) == [
+    assert show(
+        monkeypatch,
+        [alert("Watchdog", "none"), alert("ProxyDown", "critical")],
+        [target("proxy", "down", "connection refused")],
+    ) == [
         "ProxyDown critical, firing for 3 min No proxy answers",
         "  Nobody is served. What to do: docs/runbooks/ProxyDown.md",
         "proxy at 10.0.2.6:9090 does not answer: connection refused",
