@@ -131,11 +131,11 @@ class Distribution(Chapter):
 
     def _make_database(self, database: SwarmDatabase) -> docker.Service:
         args, settings = self._args, self._args.settings.database
+        passwords = [file for file in (args.secrets.password, args.secrets.watcher_password) if file is not None]
         script = (ROOT / "images" / "postgresql" / "start.sh").read_text()
         start = self._config("database-start", script, "/etc/beamops/start.sh")
-        self._begun.append(start.id)
         self.data = make_volume(self, "database", protect=self.names.environment == Environment.PROD).name
-        self._begun += [database.image, self.data]
+        self._begun += [database.image, self.data, start.id, *(file.id for file in passwords)]
         return make_service(
             self,
             "database",
@@ -149,7 +149,7 @@ class Distribution(Chapter):
             cpus=settings.cpus,
             log_driver=args.log_driver,
             order="stop-first",
-            secrets=[file for file in (args.secrets.password, args.secrets.watcher_password) if file is not None],
+            secrets=passwords,
             configs=[start],
             volumes={"/var/lib/postgresql/data": self.data},
             constraints=[self.names.data_constraint],

@@ -326,7 +326,8 @@ def on_every_worker(service: Any) -> bool:
     """Whether each worker has one of its replicas: after an update or a loss the leading manager sees to it."""
     tasks = service.tasks({"desired-state": "running"})
     nodes = [task["NodeID"] for task in tasks if task["Status"]["State"] == "running"]
-    return len(tasks) == len(nodes) == len(set(nodes)) == WORKERS
+    workers = [str(node.id) for node in service.client.nodes.list(filters={"role": "worker"})]
+    return len(tasks) == len(nodes) and sorted(nodes) == sorted(workers)
 
 
 @contextmanager

@@ -67,11 +67,10 @@ class Autoscaler:
         limits = read_limits(spec)
         if limits is None:
             raise NotScaledError(f"{self._service} is not labelled to be scaled")
-        if SPARE_LABEL in spec["Labels"]:
-            raise NotScaledError(f"a replica of {self._service} is being moved to another node")
         if is_rolling(found):
             raise NotScaledError(f"{self._service} is on its way to another version")
-        replicas: int = spec["Mode"]["Replicated"]["Replicas"]
+        # The one more of a move is not counted: whoever moves replicas leaves it at another number that is asked for.
+        replicas = int(spec["Labels"].get(SPARE_LABEL, spec["Mode"]["Replicated"]["Replicas"]))
         load = await self._measure()
         proposed = propose(max(1, replicas), load, self._targets)
         self._history.looks = remember(self._history.looks, Look(now, proposed))

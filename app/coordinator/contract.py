@@ -44,7 +44,8 @@ MINIMUM_LABEL: Final = "beamops.autoscale.minimum"
 MAXIMUM_LABEL: Final = "beamops.autoscale.maximum"
 """Labels of a service that may be scaled: never fewer replicas, never more."""
 SPARE_LABEL: Final = "beamops.spare"
-"""Label of a service one of whose replicas is being moved: so many there are to be when the move is over."""
+"""Label of a service one of whose replicas is being moved: so many there are to be when the move is over, unless
+another number is asked for meanwhile."""
 PROBE: Final = ("python3", "-m", "coordinator.probe")
 """Exits 0 when what is beside it is alive, a `SERVE` when it has also been ready once: a version that never gets ready
 stays unhealthy, and one whose store goes away later is not restarted for it."""

@@ -16,25 +16,28 @@ def main() -> int:
     """0 when the coordinator answers in time that it is alive, else 1 with the reason on standard error."""
     port = int(os.environ.get("COORDINATOR_PORT", PORT))
     end = time.monotonic() + _PATIENCE_SECONDS
-    reason = None
+    reason = "it does not answer"
     while (left := end - time.monotonic()) > 0:
-        reason = _ask(port, left)
-        if reason is None:
-            return 0
+        try:
+            alive, reason = _ask(port, left)
+            if alive:
+                return 0
+        except TimeoutError:
+            pass  # what it said before tells more
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error)
         time.sleep(_PAUSE_SECONDS)
     print(reason, file=sys.stderr)  # noqa: T201 - the engine keeps it
     return 1
 
 
-def _ask(port: int, seconds: float) -> str | None:
-    """Why it is not alive; None when it is."""
+def _ask(port: int, seconds: float) -> tuple[bool, str]:
+    """Whether it is alive, and what it says."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET", LIVE_PATH)
         response = connection.getresponse()
-        return None if response.status == http.HTTPStatus.OK else response.read().decode(errors="replace")
-    except OSError as error:
-        return str(error)
+        return response.status == http.HTTPStatus.OK, response.read().decode(errors="replace")
     finally:
         connection.close()
 

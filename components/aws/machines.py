@@ -8,7 +8,7 @@ import base64
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -153,8 +153,8 @@ class Needed:
     """What nodes of a kind must be, before services go there."""
 
     count: int
-    images: str
-    """Digest of their list."""
+    images: Collection[str]
+    """Digests of the lists either of which does."""
 
 
 def find_lacking(instances: Sequence[dict[str, Any]], needed: Mapping[str, Needed]) -> list[str]:
@@ -166,7 +166,7 @@ def find_lacking(instances: Sequence[dict[str, Any]], needed: Mapping[str, Neede
         name = f"{instance['InstanceId']} ({role})"
         if tags.get("beamops:swarm") != "ready":
             lacking.append(f"{name} has not joined")
-        elif tags.get("beamops:images") != needed[role].images:
+        elif tags.get("beamops:images") not in needed[role].images:
             lacking.append(f"{name} lacks images")
         else:
             ready[role] += 1
@@ -185,9 +185,11 @@ def _await_nodes(props: dict[str, Any]) -> str:
         {"Name": "tag:beamops:role", "Values": ["manager", "worker"]},
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
     ]
+    workers_list = digest_images(props["images"])
     needed = {
-        "manager": Needed(int(props["managers"]), digest_images(props["manager_images"])),
-        "worker": Needed(int(props["workers"]), digest_images(props["images"])),
+        # A manager that goes by the workers' list has all images, or is one from before, which is drained.
+        "manager": Needed(int(props["managers"]), {digest_images(props["manager_images"]), workers_list}),
+        "worker": Needed(int(props["workers"]), {workers_list}),
     }
     end = time.monotonic() + props["seconds"]
     while True:
@@ -223,7 +225,10 @@ class _CarryProvider(dynamic.ResourceProvider):
         return dynamic.UpdateResult(new)
 
     def diff(self, _id: str, old: dict[str, Any], new: dict[str, Any]) -> dynamic.DiffResult:
-        return dynamic.DiffResult(changes=any(old[key] != new[key] for key in ("encrypted", "swarm")))
+        # A state from before managers ran anything names no constraints.
+        return dynamic.DiffResult(
+            changes=any(old.get(key) != new[key] for key in ("encrypted", "swarm", "constraints"))
+        )
 
 
 class CarryingOverlay(dynamic.Resource, module="docker", name="CarryingOverlay"):
@@ -258,14 +263,14 @@ def _check(props: dict[str, Any]) -> None:
 
 
 def check_overlay(host: str, stack: str, image: str, *, encrypted: bool, constraints: Sequence[str]) -> None:
-    """Let a task on every node that serves talk to all the others, over a network made for it alone.
+    """Let a task on every node that runs services talk to all the others, over a network made for it alone.
 
     Args:
         host: of a manager.
         stack: whose nodes they are.
-        image: the coordinator's, which nodes that serve have.
+        image: the coordinator's, which those nodes have.
         encrypted: whether the network is.
-        constraints: of what serves: none, or `ON_WORKERS`.
+        constraints: `ON_WORKERS`, or none where managers run services too.
 
     Raises:
         EngineError: one of them hears nothing of another.

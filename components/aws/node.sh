@@ -242,6 +242,8 @@ EOF
     replicas=$(docker service ps "$service" --no-resolve --filter desired-state=running \
       --format '{{.Node}} {{.CurrentState}}' | awk '$2 == "Running" {print $1}')
     [ "$(echo "$replicas" | grep -c .)" = "$wanted" ] || continue
+    # The load may have moved them meanwhile.
+    [ "$(docker service inspect "$service" --format '{{.Spec.Mode.Replicated.Replicas}}')" = "$wanted" ] || continue
     if [ -n "$spare" ]; then
       # Whoever has set another number meanwhile meant that one.
       [ "$wanted" = "$((spare + 1))" ] || spare=$wanted

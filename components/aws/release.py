@@ -69,11 +69,13 @@ class Release(AwsChapter):
         }
         images = _join([coordinator, proxy, *self.watching.values(), *args.kept])
         told, managers_need = [self._tell("images", images)], images
+        carrying: list[str] = []
         if args.production.managers_apart:
             # The engine's proxy is the coordinator's image; without anybody who watches nothing runs there.
             watching = [self.watching[image.name] for image in _ON_EVERY_NODE if image.name in self.watching]
             managers_need = _join([coordinator, *watching]) if watching else pulumi.Output.from_input("none")
             told.append(self._tell("manager-images", managers_need))
+            carrying = [] if watching else [ON_WORKERS]
         nodes = ReadyNodes(
             "nodes",
             host=args.host,
@@ -95,7 +97,7 @@ class Release(AwsChapter):
             swarm=nodes.id,
             image=coordinator,
             encrypted=args.encrypted,
-            constraints=self.serving,
+            constraints=carrying,
             opts=self.options(),
         )
         self.swarm = overlay.id

@@ -141,7 +141,7 @@ def test_managers_that_are_several_run_what_is_about_the_node_or_the_swarm_alone
     assert {tuple(constraints[name]) for name in serving} == {(ON_WORKERS,)}
     assert serving == {"coordinator", "proxy", "autoscaler", "engine-exporter", "postgres-exporter"}
     assert {tuple(job["constraints"]) for job in of_type(scaled, "Job").values()} == {(ON_WORKERS,)}
-    assert of_type(scaled, "CarryingOverlay")["overlay"]["constraints"] == [ON_WORKERS]
+    assert of_type(scaled, "CarryingOverlay")["overlay"]["constraints"] == [], "managers have overlay networks too"
     told = of_type(scaled, "Parameter")["manager-images"]["insecureValue"]
     needed = {services[name]["taskSpec"]["containerSpec"]["image"] for name in on_managers}
     assert set(told.split()) == needed, "a manager lacks an image, or pulls one for nothing"
@@ -151,6 +151,7 @@ def test_managers_that_are_several_run_what_is_about_the_node_or_the_swarm_alone
 def test_managers_that_are_several_pull_nothing_where_nobody_watches() -> None:
     with machines({"containers": {"source": "build"}, "production": SEVERAL}) as seen:
         assert of_type(seen, "Parameter")["manager-images"]["insecureValue"] == "none"
+        assert of_type(seen, "CarryingOverlay")["overlay"]["constraints"] == [ON_WORKERS]
 
 
 def test_who_keeps_data_is_where_the_nodes_script_says_and_its_volume_there(watched: Seen) -> None:
@@ -213,14 +214,16 @@ def test_what_nodes_lack_is_said_of_each() -> None:
     ready = machine(1, "manager", swarm="ready", images="d")
 
     def lacking(machines: list[dict[str, Any]], workers: int) -> list[str]:
-        return find_lacking(machines, {"manager": Needed(1, "d"), "worker": Needed(workers, "e")})
+        return find_lacking(machines, {"manager": Needed(1, {"d", "e"}), "worker": Needed(workers, {"e"})})
 
     assert lacking([ready], 0) == []
     assert lacking([ready], 1) == ["there are 0 of 1 workers"]
     late = [machine(2, "worker"), machine(3, "worker", swarm="ready", images="old")]
     assert lacking([ready, *late], 2) == ["i-2 (worker) has not joined", "i-3 (worker) lacks images"]
-    managers = machine(4, "worker", swarm="ready", images="d")
-    assert lacking([ready, managers], 1) == ["i-4 (worker) lacks images"], "each kind has a list of its own"
+    other = machine(4, "worker", swarm="ready", images="d")
+    assert lacking([ready, other], 1) == ["i-4 (worker) lacks images"], "a worker goes by the managers' list"
+    before = machine(5, "manager", swarm="ready", images="e")
+    assert lacking([before], 0) == [], "a manager from before is waited for"
 
 
 def test_nodes_and_the_program_name_a_list_of_images_alike() -> None:

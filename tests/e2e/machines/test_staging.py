@@ -9,6 +9,7 @@ from functools import partial
 
 import httpx
 import pytest
+from coordinator.contract import SPARE_LABEL
 
 from components.aws.machines import ON_WORKERS, check_overlay
 from components.engine import EngineError, find_services
@@ -81,6 +82,15 @@ def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
     up = {one["metric"]["job"]: int(one["value"][1]) for one in site.query("count by (job) (up == 1)")}
     assert up == WATCHERS
     assert [one["value"][1] for one in site.query("max(pg_up)")] == ["1"], "nobody measures RDS"
+    with site.nodes.nodes[0].client() as client:
+        managers = {str(node.id) for node in client.nodes.list(filters={"role": "manager"})}
+        names = {
+            service.name.removeprefix(f"{site.stack}-")
+            for service in client.services.list()
+            for task in service.tasks({"desired-state": "running"})
+            if task.get("NodeID") in managers
+        }
+    assert names == {"node-exporter", "collector"}, "managers run what serves, or lack who watches"
     (version,) = site.query('pg_static{job="postgresql"}')
     assert version["metric"]["server"].endswith(".rds.amazonaws.com:5432")
 
@@ -137,6 +147,11 @@ def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None
             tasks = service.tasks({"desired-state": "running"})
             return sum(task["Status"]["State"] == "running" for task in tasks)
 
+        def at_rest() -> bool:
+            service.reload()
+            return on_every_worker(service) and SPARE_LABEL not in service.attrs["Spec"]["Labels"]
+
+        wait_until("coordinators are not one on each worker, and at rest", 180, at_rest)
         with (
             Agents(url, operator, 20, cycles_per_second=10) as agents,
             httpx.Client(base_url=url, headers=headers, timeout=30) as asking,
@@ -160,14 +175,14 @@ def test_versions_stand_side_by_side_on_machines(site: Site, operator: str) -> N
             for node in site.workers
             for _ in range(5)
         ]
-        return {answer.json()["settings"]["COORDINATOR_COLOUR"] for answer in answers}
+        return {answer.raise_for_status().json()["settings"]["COORDINATOR_COLOUR"] for answer in answers}
 
     for active in ("blue", "green", "blue"):
         site.configure(distribution={"coordinator": {"release": "blue-green", "active": active}})
         site.call("up")
         # Both may for a second or two, since none stands by before the other serves; and colours that are new come with
         # a new configuration of the proxies, which begin anew one after the other.
-        wait_until(f"not {active} alone serves", 120, lambda: serving() == {active}, (httpx.TransportError,))  # noqa: B023
+        wait_until(f"not {active} alone serves", 120, lambda: serving() == {active}, (httpx.HTTPError,))  # noqa: B023
     with site.nodes.nodes[0].client() as client:
         for part in ("coordinator", "coordinator-green"):
             (service,) = find_services(client, f"{site.stack}-{part}")

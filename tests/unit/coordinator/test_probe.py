@@ -62,4 +62,4 @@ def test_one_that_takes_the_question_and_says_nothing_does_not_hold_the_probe(
         begin = time.monotonic()
         assert probe.main() == 1
     assert time.monotonic() - begin < 5, "it waits longer than it has patience"
-    assert capsys.readouterr().err == "timed out\n"
+    assert capsys.readouterr().err == "it does not answer\n"
