@@ -108,9 +108,9 @@ class Distribution(Chapter):
         """Before whoever measures PostgreSQL."""
         if self._on_server and args.secrets.watcher_password is not None:
             self.admitted.append(self._admit_watcher(args.secrets.watcher_password))
-        migration = self._make_migration()
         coordinator = args.settings.coordinator
         self.coordinators = coordinator_services(names, coordinator)
+        migration = self._make_migration()
         if coordinator.release == "rolling":
             self._make_coordinator(PARTS["blue"], migration, {})
         else:
@@ -162,8 +162,15 @@ class Distribution(Chapter):
         migrations = digest_files(contract.MIGRATIONS, list_sources(contract.MIGRATIONS))
         command = [*contract.MIGRATE, contract.WAIT, *([contract.EXAMPLE_WORK] if args.example_work else [])]
         triggers = {"migrations": migrations}
-        image = self._image_beside_database()
-        return self._make_job("migration", command, triggers, [args.swarm], data=self.data, image=image)
+        return self._make_job(
+            "migration",
+            command,
+            triggers,
+            [args.swarm],
+            data=self.data,
+            image=self._image_beside_database(),
+            waiting=self.coordinators if args.first else [],
+        )
 
     def _image_beside_database(self) -> pulumi.Output[str]:
         """The coordinator's image for what waits for PostgreSQL by itself, known no sooner than that begins.
@@ -187,6 +194,7 @@ class Distribution(Chapter):
         secrets: Sequence[File] = (),
         data: pulumi.Input[str] | None = None,
         image: pulumi.Input[str] | None = None,
+        waiting: Sequence[str] = (),
     ) -> Job:
         args = self._args
         return Job(
@@ -205,6 +213,7 @@ class Distribution(Chapter):
             labels=self.labels,
             triggers=dict(triggers),
             data=data,
+            waiting=list(waiting),
             opts=self.options(depends_on=depends_on),
         )
 

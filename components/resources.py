@@ -178,6 +178,8 @@ class Job(dynamic.Resource, module="docker", name="Job"):
     """A container that runs once on the swarm and has to succeed.
 
     Again when `triggers` change, or when the volume `data` is another than that of the last time, of whatever name.
+    Services that are being made beside it and wait for what it does are named by `waiting`: when it fails they go, as
+    whoever makes them would wait with them.
     """
 
     def __init__(
@@ -198,13 +200,14 @@ class Job(dynamic.Resource, module="docker", name="Job"):
         labels: dict[str, str],
         triggers: dict[str, pulumi.Input[str]],
         data: pulumi.Input[str] | None,
+        waiting: list[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
         values = {
             "host": host, "name": service, "image": image, "command": command, "user": user, "env": env,
             "networks": networks, "secrets": secrets, "configs": configs,
             "memory_bytes": memory_bytes, "constraints": constraints, "labels": labels, "triggers": triggers,
-            "data": data, "data_made": None,
+            "data": data, "data_made": None, "waiting": waiting,
         }  # fmt: skip
         super().__init__(_JobProvider(), name, values, opts)
 
@@ -241,7 +244,12 @@ def _run_props(props: dict[str, Any]) -> None:
             networks=[NetworkAttachmentConfig(network) for network in props["networks"]],
             placement=Placement(constraints=props["constraints"]),
         )
-        run_job(client, template, props["name"], props["labels"])
+        try:
+            run_job(client, template, props["name"], props["labels"])
+        except EngineError:
+            for service in props["waiting"]:
+                remove_service(client, service)
+            raise
 
 
 def run_job(

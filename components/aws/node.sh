@@ -51,12 +51,18 @@ write_secret() {
 
 # Take the lease as $1, or renew it: from nobody, from oneself (also as one was called before, $2), or after its end.
 # The one condition is the one lock. A swarm holds it by its own id, whichever of its managers renews it.
+# 1: somebody else holds it; 2: nobody knows, since AWS does not answer or refuses.
 take_lease() {
-  aws dynamodb update-item --table-name "$TABLE" --key '{"name": {"S": "swarm"}}' \
+  said=$(aws dynamodb update-item --table-name "$TABLE" --key '{"name": {"S": "swarm"}}' \
     --update-expression 'SET holder = :me, expires = :until' \
     --condition-expression 'attribute_not_exists(holder) OR holder IN (:me, :was) OR expires < :now' \
     --expression-attribute-values "{\":me\": {\"S\": \"$1\"}, \":was\": {\"S\": \"${2:-$1}\"},
-      \":now\": {\"N\": \"$(now)\"}, \":until\": {\"N\": \"$(($(now) + LEASE_SECONDS))\"}}" >/dev/null 2>&1
+      \":now\": {\"N\": \"$(now)\"}, \":until\": {\"N\": \"$(($(now) + LEASE_SECONDS))\"}}" 2>&1 >/dev/null) && return 0
+  case $said in
+    *ConditionalCheckFailed*) return 1 ;;
+  esac
+  say "cannot ask for the lease: $(echo "$said" | tr '\n' ' ')" >&2
+  return 2
 }
 
 swarm_id() { docker info --format '{{if .Swarm.Cluster}}{{.Swarm.Cluster.ID}}{{end}}'; }
@@ -302,12 +308,17 @@ keep() {
   # A manager without its quorum lists nothing: it does not keep a dead swarm's lease alive.
   docker node ls >/dev/null 2>&1 || return 1
   is_leader || return 0
-  if ! take_lease "$(swarm_id)"; then
-    # The lease is another swarm's, begun after this one was silent for longer than the lease: there is but one.
-    say "another swarm holds the lease: this node leaves its own"
-    docker swarm leave --force >/dev/null
-    return 1
-  fi
+  take_lease "$(swarm_id)"
+  case $? in
+    0) ;;
+    1)
+      # The lease is another swarm's, begun after this one was silent for longer than the lease: there is but one.
+      say "another swarm holds the lease: this node leaves its own"
+      docker swarm leave --force >/dev/null
+      return 1
+      ;;
+    *) return 1 ;;
+  esac
   rotate
   publish
   label

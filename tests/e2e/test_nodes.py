@@ -179,6 +179,30 @@ def test_a_healthy_swarm_keeps_its_lease_and_rotates_its_tokens(account: Account
     check_one_swarm(account, nodes, [first, second])
 
 
+def test_a_leader_leaves_its_swarm_for_another_one_and_not_because_aws_is_silent(
+    account: Account, nodes: Nodes
+) -> None:
+    first = nodes.nodes[0]
+    wait_all({first.number: begin(account, first, "manager")})
+
+    def keep(**changed: str) -> tuple[str, str]:
+        """What the script says, and in which state the node then is."""
+        environment = {**account.environment(first, "manager"), **changed}
+        process = first.inside("sh", str(SCRIPT), "keep", environment=environment)
+        said, _ = process.communicate(timeout=JOIN_SECONDS)
+        assert process.returncode == 1, said
+        with first.client() as client:
+            return said, client.info()["Swarm"]["LocalNodeState"]
+
+    said, state = keep(AWS_ENDPOINT_URL=f"http://{HOST}:9", AWS_MAX_ATTEMPTS="1")
+    assert state == "active" and "cannot ask for the lease" in said, said
+    other = {"name": "swarm", "holder": "another"}
+    item = {key: {"S": value} for key, value in other.items()} | {"expires": {"N": str(int(time.time()) + 600)}}
+    account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item=item)
+    said, state = keep()
+    assert state == "inactive" and "another swarm holds the lease" in said, said
+
+
 METRICS = """\
 # TYPE beamops_work_items gauge
 beamops_work_items{status="ready",team="a"} 7.0

@@ -31,7 +31,7 @@ from components import catalogue
 from components.containers import ROOT, Source
 from components.settings import Settings
 from tests.servers import free_port, wait_until_ready
-from tests.user import User
+from tests.user import User, copy_checkout
 
 
 @pytest.fixture
@@ -216,6 +216,25 @@ def test_what_was_made_and_not_noted_down_is_in_the_way_of_one_run_alone(cleaned
     file.write_text(json.dumps(state))
     code, output = user.run("up")
     assert code != 0 and f"! {user.name}-dev-proxy was made and not noted down: it is removed." in output, output
+    code, output = user.run("up")
+    assert code == 0, output
+    wait_until_ready(f"http://127.0.0.1:{user.port}")
+
+
+def test_a_first_migration_that_fails_ends_the_run_and_leaves_nobody_waiting(
+    cleaned: User, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    user = cleaned
+    user.checkout = tmp_path / "checkout"
+    copy_checkout(user.checkout)
+    file = max((user.checkout / "app" / "coordinator" / "migrations" / "versions").glob("0*.py"))
+    right = file.read_text()
+    file.write_text(right + "\n\ndef upgrade() -> None:\n    op.execute('SELECT nothing')\n")
+    code, output = user.run("up")
+    assert code != 0 and 'column "nothing" does not exist' in output, output
+    assert "did not converge" not in output, f"coordinators were waited for that waited in vain:\n{output}"
+    assert "coordinator" not in find_services(engine, user).values()
+    file.write_text(right)
     code, output = user.run("up")
     assert code == 0, output
     wait_until_ready(f"http://127.0.0.1:{user.port}")
