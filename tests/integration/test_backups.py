@@ -63,6 +63,7 @@ def test_a_backup_is_restored_into_a_fresh_stack(user: User, tmp_path: Path) -> 
         code, said = user.run("restore", "dev", "account", str(file))
     assert code == 0, said
     print(load.report())
+    wait_until_ready(url)  # proxies that met a coordinator without its connections look again half a second later
     assert all(failure.startswith("503 ") for failure in load.failures), load.report()
 
     def told(items: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -83,6 +84,7 @@ def test_a_backup_is_restored_into_a_fresh_stack(user: User, tmp_path: Path) -> 
     asyncio.run(check_stream(url, event["id"]))
     code, said = user.run("restore", "dev", "account", str(file))
     assert code == 0, said
+    wait_until_ready(url)
     (third,) = httpx.post(f"{url}/v1/claims", json={"agent": "eve", "id": stale["item"]["id"]}).json()["claims"]
     assert third["token"] > again["token"], "the second restore of a backup gives the first one's tokens again"
 
