@@ -39,7 +39,7 @@ class ReleaseArgs:
     watching: Sequence[Image]
     """Images of those who watch the stack."""
     kept: Sequence[str]
-    """Images of versions that were released before, and go on: every node needs them too."""
+    """Images of versions that were released before, and go on: every node that serves needs them too."""
     repositories: dict[str, aws.ecr.Repository]
     production: ProductionSettings
     workers: int

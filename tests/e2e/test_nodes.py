@@ -196,8 +196,7 @@ def test_a_leader_leaves_its_swarm_for_another_one_and_not_because_aws_is_silent
 
     said, state = keep(AWS_ENDPOINT_URL=f"http://{HOST}:9", AWS_MAX_ATTEMPTS="1")
     assert state == "active" and "cannot ask for the lease" in said, said
-    other = {"name": "swarm", "holder": "another"}
-    item = {key: {"S": value} for key, value in other.items()} | {"expires": {"N": str(int(time.time()) + 600)}}
+    item = {"name": {"S": "swarm"}, "holder": {"S": "another"}, "expires": {"N": str(int(time.time()) + 600)}}
     account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item=item)
     said, state = keep()
     assert state == "inactive" and "another swarm holds the lease" in said, said
