@@ -16,6 +16,7 @@ from rich.table import Table
 
 from cli.alerts import show_alerts
 from cli.backups import back_up, restore
+from cli.commands import interrupts_left_to_child
 from cli.comment import render_markdown
 from cli.console import StopError, console, fail, redirected
 from cli.coordinators import switch_colour
@@ -210,7 +211,8 @@ def with_engine(command: list[str]) -> None:
     try:
         ensure_toolchain()
         ensure_images(settings, choose_source(settings))
-        done = subprocess.run(command, check=False)
+        with interrupts_left_to_child():
+            done = subprocess.run(command, check=False)
     finally:
         if started:
             stop_engine()

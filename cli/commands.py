@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cli.console import StopError
@@ -31,3 +34,17 @@ def install(*packages: str) -> None:
         raise StopError(f"{' and '.join(packages)} is needed; install it, or run as root on Debian")
     run("apt-get", "update", "-qq")
     run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+
+
+@contextmanager
+def interrupts_left_to_child() -> Iterator[None]:
+    """Ctrl-C reaches what we started by the terminal; it ends in order, and we wait for it.
+
+    Where we were started with Ctrl-C ignored, as in the background of a script, it is not ignored in what we start:
+    Pulumi ends its language host by this very signal, and waits 5 s for one that ignores it.
+    """
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

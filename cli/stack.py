@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import docker
 import requests
 import yaml
 
+from cli.commands import interrupts_left_to_child
 from cli.console import StopError, console
 from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, made, stack_file
@@ -157,7 +157,7 @@ class Stack:
             if is_session(self.swarm):
                 arguments += [part for kind in _CLOSED for part in ("--exclude", f"**{kind}**")]
         arguments += ["--save-plan", str(plan.resolve())] if plan else []
-        with self._session():
+        with self._session(), interrupts_left_to_child():
             done = subprocess.run(
                 [str(self._toolchain.program), *arguments],
                 cwd=ROOT, env={**self._environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
@@ -209,7 +209,7 @@ class Stack:
         arguments = [
             str(self._toolchain.program), command, "--stack", self.name, "--config-file", str(self._config), *flags
         ]  # fmt: skip
-        with self._session(), _left_to_pulumi():
+        with self._session(), interrupts_left_to_child():
             done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
         if done.returncode:
             # Where the engine does not answer either, what it did not tell of is in the way for one run more.
@@ -333,19 +333,6 @@ def _await_end(client: docker.DockerClient, service: Any) -> None:
                 f"containers of {service.name} do not end; `docker ps` shows them. End them, and run it again"
             )
         time.sleep(0.2)
-
-
-@contextmanager
-def _left_to_pulumi() -> Iterator[None]:
-    """Ctrl-C reaches Pulumi by the terminal; it ends in order, and we wait for it.
-
-    Ignored, it would stay so in all that Pulumi starts, which it ends by this very signal: it waited for each.
-    """
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _for_this_machine(config: dict[str, Any]) -> dict[str, Any]:
