@@ -30,7 +30,7 @@ class Load:
     per_second: int = 50
     sent: int = 0
     failures: list[str] = field(default_factory=list)
-    slowest_ms: float = 0
+    took_ms: list[float] = field(default_factory=list)
     gap_seconds: float = 0
     """The longest time between two answers that were not failures."""
 
@@ -47,10 +47,14 @@ class Load:
         self._stop.set()
         self._thread.join(60)
 
+    @property
+    def p95_ms(self) -> float:
+        return sorted(self.took_ms)[len(self.took_ms) * 95 // 100]
+
     def report(self) -> str:
         return (
             f"{len(self.failures)} of {self.sent} requests failed at {self.per_second}/s, "
-            f"slowest {self.slowest_ms:.0f} ms, longest gap {self.gap_seconds:.2f} s; first: {self.failures[:3]}"
+            f"slowest {max(self.took_ms, default=0):.0f} ms, longest gap {self.gap_seconds:.2f} s; first: {self.failures[:3]}"
         )
 
     async def _run(self) -> None:
@@ -80,6 +84,6 @@ class Load:
             self.failures.append(repr(error))
             return
         now = time.monotonic()
-        self.slowest_ms = max(self.slowest_ms, (now - begin) * 1000)
+        self.took_ms.append((now - begin) * 1000)
         self.gap_seconds = max(self.gap_seconds, now - self._answered)
         self._answered = now

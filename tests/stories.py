@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from components.observability.alert import Alert, Value
+from components.observability.alert import Alert, Example, Value
 
 STEP_SECONDS: Final = 30
 WELL_MINUTES: Final = 30
@@ -10,12 +10,12 @@ _COUNTERS: Final = ("_total", "_seconds_count", "_bucket", "_log_records", "_rec
 _A_MINUTE: Final = 60 // STEP_SECONDS
 
 
-def tell_story(alert: Alert, rules: str) -> dict[str, Any]:
+def tell_story(alert: Alert, example: Example, rules: str) -> dict[str, Any]:
     """A test file: when it must fire, and when it must not.
 
     The blink lasts one look of Prometheus, less than any alert's patience.
     """
-    ill = alert.example.minutes
+    ill = example.minutes
     blink, wrong = WELL_MINUTES, 2 * WELL_MINUTES
     phases = (
         (False, WELL_MINUTES * _A_MINUTE),
@@ -25,8 +25,8 @@ def tell_story(alert: Alert, rules: str) -> dict[str, Any]:
         (False, 2 * WELL_MINUTES * _A_MINUTE),
     )
     series = [
-        {"series": name, "values": _write(name, value, alert.example.ill.get(name, value), phases)}
-        for name, value in {**dict.fromkeys(alert.example.ill), **alert.example.well}.items()
+        {"series": name, "values": _write(name, value, example.ill.get(name, value), phases)}
+        for name, value in {**dict.fromkeys(example.ill), **example.well}.items()
     ]
     quiet = [blink - 1, *(blink + minute for minute in range(1, WELL_MINUTES, 2)), wrong + ill + 2 * WELL_MINUTES - 1]
     firing = f'count(ALERTS{{alertname="{alert.name}",alertstate="firing",severity="{alert.severity}"}})'

@@ -37,6 +37,8 @@ class Alert:
     impact: str
     """What it means for agents and their work."""
     example: Example
+    others: tuple[Example, ...] = ()
+    """What it has to see as well."""
 
     @property
     def runbook(self) -> str:

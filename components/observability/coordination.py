@@ -14,6 +14,7 @@ _CONFLICTS = 'beamops_agent_conflicts_total{code="lease_lost",job="coordinator"}
 _REQUESTS = (
     'coordinator_request_duration_seconds_count{method="POST",route="/v1/claims",status="200",job="coordinator"}'
 )
+_REFUSED = _REQUESTS.replace('"200"', '"401"')
 _ASKED = 'beamops_insights_total{source="anthropic",outcome="answered",job="coordinator"}'
 _LEFT = 'beamops_insight_rate_limit_remaining_ratio{job="coordinator"}'
 
@@ -24,12 +25,15 @@ COORDINATION = Subject(
         Alert(
             "NoActiveAgents",
             'sum(beamops_work_items{status="ready"}) > 0 and on() sum(beamops_work_items{status="claimed"}) == 0'
-            ' unless on() sum(increase(coordinator_request_duration_seconds_count{route="/v1/claims"}[5m])) > 0',
-            2,
+            " unless on() sum(increase("
+            'coordinator_request_duration_seconds_count{route="/v1/claims",status="200"}[1m])) > 0'
+            " unless on() sum(beamops_agent_waiting_claims) > 0",
+            1,
             "warning",
             "Work is ready, nobody holds any, and nobody asks for it",
             "Nothing is worked on; what is ready waits",
-            Example({_CLAIMED: 3, _READY: 5, _REQUESTS: 10}, {_CLAIMED: 0, _REQUESTS: 0}),
+            # Who is refused asks for nothing.
+            Example({_CLAIMED: 3, _READY: 5, _REQUESTS: 10, _REFUSED: 10}, {_CLAIMED: 0, _REQUESTS: 0}),
         ),
         Alert(
             "EfficiencyLow",
@@ -52,7 +56,8 @@ COORDINATION = Subject(
         ),
         Alert(
             "FailuresHigh",
-            "sum(rate(beamops_agent_work_failed_total[10m])) / (sum(rate(beamops_agent_work_completed_total[10m]))"
+            "sum(rate(beamops_agent_work_failed_total[10m])) /"
+            " ((sum(rate(beamops_agent_work_completed_total[10m])) or vector(0))"
             " + sum(rate(beamops_agent_work_failed_total[10m]))) > 0.1"
             " and on() sum(increase(beamops_agent_work_failed_total[10m])) >= 5",
             5,
@@ -60,14 +65,16 @@ COORDINATION = Subject(
             "{{ $value | humanizePercentage }} of the work that ended in ten minutes failed",
             "Attempts are used up; items end as failed",
             Example({_DONE: 100, _FAILED: None}, {_FAILED: 60}, minutes=20),
+            # A release with which nothing is completed has no such series.
+            (Example({_DONE: 100, _FAILED: None}, {_DONE: None, _FAILED: 60}, minutes=30),),
         ),
         Alert(
             "ConflictsHigh",
-            "sum(rate(beamops_agent_conflicts_total[5m])) / sum(rate(coordinator_request_duration_seconds_count[5m]))"
-            " > 0.01",
+            "sum(rate(beamops_agent_conflicts_total[5m])) / sum(rate("
+            'coordinator_request_duration_seconds_count{method="POST",route=~"/v1/claims|/v1/work/.+"}[5m])) > 0.01',
             5,
             "warning",
-            "{{ $value | humanizePercentage }} of the requests were refused because another was first",
+            "{{ $value | humanizePercentage }} of claims and of what is done with them were refused: another was first",
             "Agents hold leases that have expired, or ask for the same items by id",
             Example({_REQUESTS: 1000, _CONFLICTS: None}, {_CONFLICTS: 40}),
         ),

@@ -15,6 +15,7 @@ _SERVERS = 'haproxy_backend_active_servers{job="proxy",proxy="once"}'
 _NODE = 'up{job="node",instance="10.0.1.6:9100"}'
 _DATABASE = 'up{job="postgresql",instance="10.0.1.7:9187"}'
 _ENGINE = 'up{job="engine",instance="10.0.1.10:4000"}'
+_SCALES = 'beamops_autoscaler_replicas{job="autoscaler"}'
 _TELLS = 'up{job="alertmanager",instance="10.0.1.8:9093"}'
 _FREE = 'node_memory_MemAvailable_bytes{job="node"}'
 _WHOLE = 'node_memory_MemTotal_bytes{job="node"}'
@@ -25,6 +26,7 @@ _RULES = 'prometheus_rule_evaluation_failures_total{job="prometheus",rule_group=
 
 _COLLECTING = ("collector", "logs", "traces")
 _COLLECTS = [f'up{{job="{job}",instance="10.0.1.9:8888"}}' for job in _COLLECTING]
+_TELLING = dict.fromkeys((_NODE, _DATABASE, _TELLS, _ENGINE, _SCALES, *_COLLECTS), 1)
 _WAITING = 'otelcol_exporter_queue_size{job="collector",exporter="otlp_http/logs"}'
 _MAY_WAIT = 'otelcol_exporter_queue_capacity{job="collector",exporter="otlp_http/logs"}'
 _BACKLOG = Alert(
@@ -122,7 +124,7 @@ def describe_platform(expected: Expected) -> Subject:
             Alert(
                 "ProxyHasNoServer",
                 'max(haproxy_backend_active_servers{proxy="once"}) == 0',
-                1,
+                2,  # coordinators that are gone take a look longer to be seen, and are the cause
                 "critical",
                 "The proxy finds no coordinator that is ready",
                 "Agents get 503",
@@ -158,7 +160,8 @@ def describe_platform(expected: Expected) -> Subject:
                 "warning",
                 "{{ $labels.job }} {{ $labels.instance }} tells nothing of itself",
                 "Alerts that rest on it are blind",
-                Example(dict.fromkeys((_NODE, _DATABASE, _TELLS, _ENGINE, *_COLLECTS), 1), {_NODE: 0}),
+                Example(_TELLING, {_NODE: 0}),
+                tuple(Example(_TELLING, {silent: None}) for silent in _TELLING),
             ),
             *([_BACKLOG, _LOST] if expected.collected else []),
             Alert(

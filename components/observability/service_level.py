@@ -6,9 +6,10 @@ from components.observability.alert import Alert, Example, Recording, Subject
 
 AVAILABILITY: Final = 0.999
 BUDGET: Final = round(1 - AVAILABILITY, 6)
-_COUNT: Final = "coordinator_request_duration_seconds_count"
-_GOOD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="200",job="coordinator"}}'
-_BAD: Final = f'{_COUNT}{{method="POST",route="/v1/claims",status="503",job="coordinator"}}'
+_ANSWERS: Final = "haproxy_backend_http_responses_total"
+_FOR_AGENTS: Final = 'proxy=~"once|repeatable"'
+_GOOD: Final = f'{_ANSWERS}{{job="proxy",proxy="once",code="2xx"}}'
+_BAD: Final = f'{_ANSWERS}{{job="proxy",proxy="once",code="5xx"}}'
 _LATENCY: Final = 'beamops_agent_coordination_latency_seconds_bucket{{operation="claim",le="{}",job="coordinator"}}'
 CLAIMS_P99: Final = (
     "histogram_quantile(0.99, sum by (le) "
@@ -18,8 +19,11 @@ _WINDOWS: Final = ("5m", "30m", "1h", "6h")
 
 
 def _errors(window: str) -> Recording:
-    failed = f'(sum(rate({_COUNT}{{status=~"5.."}}[{window}])) or vector(0))'
-    return Recording(f"beamops:request_errors:ratio_rate{window}", f"{failed} / sum(rate({_COUNT}[{window}]))")
+    """Of what proxies answered for coordinators, and in their place where none was there."""
+    failed, all_ = (
+        f"sum(rate({_ANSWERS}{{{which}}}[{window}]))" for which in (f'{_FOR_AGENTS},code="5xx"', _FOR_AGENTS)
+    )
+    return Recording(f"beamops:request_errors:ratio_rate{window}", f"{failed} / {all_}")
 
 
 def _burns(long: str, short: str, factor: float) -> str:
@@ -42,7 +46,7 @@ SERVICE_LEVEL = Subject(
             "critical",
             "{{ $value | humanizePercentage }} of an hour's requests failed: a month's budget lasts two days so",
             "Agents see errors and repeat their requests",
-            Example({_GOOD: 1000, _BAD: None}, {_BAD: 100}, minutes=30),
+            Example({_GOOD: 1000, _BAD: 0}, {_GOOD: 0, _BAD: 100}, minutes=30),
         ),
         Alert(
             "ErrorBudgetBurnsSlowly",
@@ -51,7 +55,7 @@ SERVICE_LEVEL = Subject(
             "warning",
             "{{ $value | humanizePercentage }} of six hours' requests failed: a month's budget lasts five days so",
             "Agents see errors now and then and repeat their requests",
-            Example({_GOOD: 1000, _BAD: None}, {_BAD: 10}, minutes=420),
+            Example({_GOOD: 1000, _BAD: 0}, {_BAD: 10}, minutes=420),
         ),
         Alert(
             "ClaimsSlow",

@@ -12,6 +12,15 @@ def _latency(share: float) -> str:
     return f"histogram_quantile({share}, sum by (le) ({buckets}))"
 
 
+def _success_by_type() -> str:
+    completed, failed = (
+        f"sum by (work_type) (rate(beamops_agent_work_{end}_total[10m]))" for end in ("completed", "failed")
+    )
+    # A type of which nothing failed, or nothing was completed, has no such series.
+    well, ill = f"({completed} or 0 * {failed})", f"({failed} or 0 * {completed})"
+    return f"{well} / ({well} + {ill})"
+
+
 COORDINATION = Dashboard(
     "coordination",
     "Coordination",
@@ -31,6 +40,7 @@ COORDINATION = Dashboard(
             "ops",
             {"{{work_type}}": "sum by (work_type) (rate(beamops_agent_work_completed_total[5m]))"},
         ),
+        Panel("Success by type", "percentunit", {"{{work_type}}": _success_by_type()}, "Completed, of what ended."),
         Panel("From claim to completion", "s", {"p50": _duration(0.5), "p90": _duration(0.9), "p99": _duration(0.99)}),
         Panel(
             "Answers to agents",

@@ -16,7 +16,7 @@ FLOW = Dashboard(
             {
                 "failed": "(sum(rate(beamops_agent_work_failed_total[10m])) or vector(0)) / "
                 "((sum(rate(beamops_agent_work_failed_total[10m])) or vector(0)) + "
-                "sum(rate(beamops_agent_work_completed_total[10m])))",
+                "(sum(rate(beamops_agent_work_completed_total[10m])) or vector(0)))",
             },
         ),
         Panel(
