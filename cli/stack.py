@@ -201,9 +201,16 @@ class Stack:
 
     def _list_resources(self) -> list[dict[str, Any]]:
         """What the state knows of; secrets in it stay encrypted."""
-        state = json.loads(self._ask("stack", "export", "--stack", self.name))
-        resources: list[dict[str, Any]] = (state["deployment"] or {}).get("resources", [])
+        resources: list[dict[str, Any]] = self._export()["deployment"].get("resources", [])
         return resources
+
+    def _export(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", self.name))
+        return {**state, "deployment": state["deployment"] or {}}
+
+    def _import(self, state: dict[str, Any]) -> None:
+        """Refused where another run holds the stack's lock: what that one makes is not noted down yet either."""
+        self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
 
     def _work(self, command: str, *flags: str) -> None:
         arguments = [
@@ -214,9 +221,8 @@ class Stack:
         if done.returncode:
             # Where the engine does not answer either, what it did not tell of is in the way for one run more.
             with suppress(StopError, EngineError, docker.errors.DockerException, requests.RequestException):
-                resources = self._list_resources()
-                if any(one["type"] in _ON_SWARM for one in resources):
-                    self._remove_unnoted(resources)
+                if command != "preview":
+                    self._remove_unnoted_of(self._export())
             raise StopError(
                 f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
                 f"Nothing is lost: mend the cause and run it again, it goes on from there"
@@ -281,10 +287,11 @@ class Stack:
             self._ask("cancel", "--yes", "--stack", self.name)
         if not self._may_be_pending:
             return
-        state = json.loads(self._ask("stack", "export", "--stack", self.name))
-        pending = (state["deployment"] or {}).get("pending_operations") or []
+        state = self._export()
+        pending = state["deployment"].get("pending_operations") or []
         if not pending:
             return
+        self._import(state)
         console.print(f"! An earlier run was cut off in {len(pending)} operations: they are done anew.")
         if self._emulator is not None and any(one["resource"]["type"].startswith("aws:") for one in pending):
             console.print("! The emulated account may hold what was not noted down: it is emptied and filled anew.")
@@ -292,7 +299,13 @@ class Stack:
         if any(operation["type"] == "creating" for operation in pending):
             self._remove_unnoted(state["deployment"].get("resources", []))
         state["deployment"]["pending_operations"] = []
-        self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
+        self._import(state)
+
+    def _remove_unnoted_of(self, state: dict[str, Any]) -> None:
+        resources = state["deployment"].get("resources", [])
+        if any(one["type"] in _ON_SWARM for one in resources):
+            self._import(state)
+            self._remove_unnoted(resources)
 
     def _remove_unnoted(self, resources: list[dict[str, Any]]) -> None:
         """Remove what the swarm has of the stack and its state has not: a run was cut off, or an answer was lost.
@@ -360,5 +373,7 @@ def _explain(error: str) -> str:
             "the passphrase is not the one that the stack's secrets were encrypted with; "
             "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the right one"
         )
+    if "currently locked" in error:
+        return "another run is at work on this stack: wait for its end, or, if it is gone, `pulumi cancel` its lock"
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     return "; ".join(line.removeprefix("error: ") for line in lines) or "pulumi failed and said nothing"

@@ -14,6 +14,9 @@ from components.naming import INSTANCE_LABEL, Names
 
 _ATTEMPTS: Final = 5
 """A busy engine now and then loses what a command said."""
+_SECONDS: Final = 20
+_OUT_OF_TIME: Final = (124, 143)
+"""What `timeout` ends with, by the kind of it."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,18 @@ class Watchers:
                 file = f"Pulumi.{self.names.environment}.yaml"
                 raise StopError(f"{service} does not run here; set beamops:{setting} in {file}, or see `make status`")
             for _ in range(_ATTEMPTS):
-                command = ["busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"]
+                # Its own -T ends in a segmentation fault in the busybox of Debian.
+                bounded = ["busybox", "timeout", str(_SECONDS)]
+                command = [*bounded, "busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"]
                 done = container.exec_run(command, demux=True)
                 said, complaint = (part or b"" for part in done.output)
-                if said or complaint:
+                if said or complaint or done.exit_code in _OUT_OF_TIME:
                     break
         if done.exit_code:
             reason = complaint.decode(errors="replace").strip()
             if "404" in reason:
                 return None
-            raise StopError(f"{service} does not answer: {reason}")
+            raise StopError(f"{service} does not answer: {reason or f'nothing came within {_SECONDS} s'}")
         return said
 
     @contextmanager

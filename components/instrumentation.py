@@ -31,6 +31,8 @@ from components.service import LogDriver, fetch, make_config, make_service, memo
 
 _NODE_PORT: Final = 9100
 _DATABASE_PORT: Final = 9187
+_CONNECT_SECONDS: Final = 3
+"""Before Prometheus, which waits for 5, hears nothing at all: that PostgreSQL does not answer is what it is to hear."""
 EXPORTER_MEMORY_MIB: Final = 48
 ENGINE_EXPORTER_MEMORY_MIB: Final = 128
 COLLECTOR_MEMORY_MIB: Final = 128
@@ -155,7 +157,9 @@ class Instrumentation(Chapter):
             configs=authorities,
             env={
                 # Where no certificate is checked there is no TLS either, which this client would ask for.
-                "DATA_SOURCE_URI": pulumi.Output.concat(database, "" if authorities else "?sslmode=disable"),
+                "DATA_SOURCE_URI": pulumi.Output.concat(
+                    database, "&" if authorities else "?sslmode=disable&", f"connect_timeout={_CONNECT_SECONDS}"
+                ),
                 "DATA_SOURCE_USER": "watcher",
                 "DATA_SOURCE_PASS_FILE": password.path,
             },

@@ -26,7 +26,6 @@ class ProxyConfig:
     """Each a version; the one that stands by says that it is not ready."""
     service_port: int
     ready_path: str
-    metrics_path: str
     grafana: str | None
     """Its service, where there is one."""
     observed: bool
@@ -50,7 +49,6 @@ def render_proxy(config: ProxyConfig) -> str:
             for prefix, service in zip(("replica", "beside"), config.services, strict=False)
         ),
         ready_path=config.ready_path,
-        metrics_path=config.metrics_path,
         graphs="" if config.grafana is None else _GRAPHS,
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
@@ -101,8 +99,6 @@ resolvers docker
 frontend public
     bind :$port
     option forwardfor
-    # Metrics are for who asks a node itself; what came through a load balancer carries this header.
-    http-request deny if { path $metrics_path } { req.hdr(X-Forwarded-Proto) -m found }
 $leave$graphs    acl repeatable req.hdr(Idempotency-Key) -m found
     use_backend repeatable if repeatable or { method GET HEAD OPTIONS }
     default_backend once

@@ -36,6 +36,7 @@ class Agents:
     requests: int = 0
     failures: list[str] = field(default_factory=list)
     slowest_seconds: float = 0
+    claim_seconds: list[float] = field(default_factory=list)
     submitted: set[str] = field(default_factory=set)
     completed: Counter[str] = field(default_factory=Counter)
     in_two_hands: list[str] = field(default_factory=list)
@@ -124,7 +125,10 @@ class Agents:
         item = self._timed(lambda: self._clients[shared].submit(Submission(TYPE, agent)))
         self.submitted.add(item.id)
         request = ClaimRequest(agent, type=TYPE, lease_seconds=LEASE_SECONDS)
-        for claim in self._timed(lambda: self._clients[shared].claim(request)):
+        begin = time.monotonic()
+        claims = self._timed(lambda: self._clients[shared].claim(request))
+        self.claim_seconds.append(time.monotonic() - begin)
+        for claim in claims:
             mine = claim.item.id
             with self._lock:
                 if self._held.get(mine, 0) > time.monotonic():

@@ -52,9 +52,10 @@ class Load:
         return sorted(self.took_ms)[len(self.took_ms) * 95 // 100]
 
     def report(self) -> str:
+        slowest_ms = max(self.took_ms, default=0)
         return (
             f"{len(self.failures)} of {self.sent} requests failed at {self.per_second}/s, "
-            f"slowest {max(self.took_ms, default=0):.0f} ms, longest gap {self.gap_seconds:.2f} s; first: {self.failures[:3]}"
+            f"slowest {slowest_ms:.0f} ms, longest gap {self.gap_seconds:.2f} s; first: {self.failures[:3]}"
         )
 
     async def _run(self) -> None:

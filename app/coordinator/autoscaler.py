@@ -19,7 +19,8 @@ from coordinator.scaling import History, Load, Look, Targets, decide, is_rolling
 _log = structlog.get_logger()
 _LOOK_SECONDS: Final = 5
 _TIMEOUT_SECONDS: Final = 5
-READY_QUERY: Final = 'sum(beamops_work_items{status="ready"})'
+READY_QUERY: Final = 'sum(beamops_work_items{status="ready"}) or 0 * max(beamops_health_score{part="all"})'
+"""Of a stack that has had no work yet nothing is counted, and of one without a leader nothing is known."""
 P95_QUERY: Final = "histogram_quantile(0.95, sum by (le) (rate(beamops_agent_coordination_latency_seconds_bucket[1m])))"
 
 
@@ -88,7 +89,7 @@ class Autoscaler:
     async def _measure(self) -> Load:
         ready = await self._ask(READY_QUERY)
         if ready is None:
-            raise NotScaledError("Prometheus knows of no work items: no coordinator leads, or none was asked yet")
+            raise NotScaledError("Prometheus knows of no work: no coordinator leads, or none was asked yet")
         return Load(ready, await self._ask(P95_QUERY))
 
     async def _ask(self, query: str) -> float | None:

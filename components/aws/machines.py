@@ -205,7 +205,12 @@ def _await_nodes(props: dict[str, Any]) -> str:
             )
         time.sleep(_POLL_SECONDS)
     with connect(props["host"]) as client:
-        while [node for node in client.nodes.list() if INSTANCE_LABEL not in node.attrs["Spec"]["Labels"]]:
+        # One that is down may be of a join that was cut off: the leading manager forgets it in time.
+        while [
+            node
+            for node in client.nodes.list()
+            if node.attrs["Status"]["State"] == "ready" and INSTANCE_LABEL not in node.attrs["Spec"]["Labels"]
+        ]:
             if time.monotonic() > end:
                 raise EngineError(
                     "the leading manager does not label its nodes; look at its log: journalctl -u beamops-node"

@@ -190,18 +190,23 @@ name_keeper() {
 # Nodes whose machine is gone are forgotten; a machine that is about to end is drained, waited for, and let go.
 tidy() {
   docker node ls --format '{{.ID}} {{.Status}}' | while read -r node status; do
+    [ "$status" = Down ] || continue
     instance=$(docker node inspect "$node" --format '{{index .Spec.Labels "beamops.instance"}}')
-    [ -n "$instance" ] || continue
-    if [ "$status" = Down ]; then
+    if [ -n "$instance" ]; then
       found=$(aws ec2 describe-instances --instance-ids "$instance" \
         --query 'Reservations[].Instances[].State.Name' --output text 2>&1)
-      case $found in
-        *NotFound* | terminated | shutting-down)
-          docker node demote "$node" >/dev/null 2>&1
-          docker node rm --force "$node" >/dev/null && say "forgot $instance, which is gone"
-          ;;
-      esac
+    else
+      # Of a join that was cut off: its machine is here by another name, or gone.
+      found=$(aws ec2 describe-instances --filters "Name=tag:beamops:node,Values=$node" \
+        --query 'Reservations[].Instances[].State.Name' --output text) || continue
+      found=${found:-NotFound}
     fi
+    case $found in
+      *NotFound* | terminated | shutting-down)
+        docker node demote "$node" >/dev/null 2>&1
+        docker node rm --force "$node" >/dev/null && say "forgot ${instance:-$node}, which is gone"
+        ;;
+    esac
   done
   aws autoscaling describe-auto-scaling-instances \
     --query "AutoScalingInstances[?LifecycleState=='Terminating:Wait'].[InstanceId,AutoScalingGroupName]" --output text |
@@ -209,7 +214,11 @@ tidy() {
       node=$(docker node ls --filter "node.label=beamops.instance=$instance" --format '{{.ID}}')
       if [ -n "$node" ]; then
         docker node update --availability drain "$node" >/dev/null
-        [ -z "$(docker node ps "$node" --filter desired-state=running --format '{{.ID}}')" ] || continue
+        # Swarm wants them to end at once; they take the time that they have for it. Of a node that is gone nobody hears.
+        if [ "$(docker node inspect "$node" --format '{{.Status.State}}')" = ready ]; then
+          left=$(docker node ps "$node" --format '{{.CurrentState}}') || continue
+          ! echo "$left" | grep -qE '^(New|Pending|Assigned|Accepted|Preparing|Ready|Starting|Running)' || continue
+        fi
         docker node rm --force "$node" >/dev/null
       fi
       aws autoscaling complete-lifecycle-action --auto-scaling-group-name "$group" --instance-id "$instance" \
@@ -244,7 +253,7 @@ $(docker service inspect "$service" --format '{{.Spec.Mode.Replicated.Replicas}}
       with .CompletedAt}}{{.Unix}}{{else}}0{{end}}{{else}}none 0{{end}} {{index .Spec.Labels "beamops.spare"}}')
 EOF
     # Any change makes swarm forget what it would go back to: not in the middle, and not before whoever deploys has looked.
-    case $update in none | completed) [ "$(($(now) - since))" -ge "$QUIET_SECONDS" ] || continue ;; *) continue ;; esac
+    case $update in none | completed | rollback_completed) [ "$(($(now) - since))" -ge "$QUIET_SECONDS" ] || continue ;; *) continue ;; esac
     replicas=$(docker service ps "$service" --no-resolve --filter desired-state=running \
       --format '{{.Node}} {{.CurrentState}}' | awk '$2 == "Running" {print $1}')
     [ "$(echo "$replicas" | grep -c .)" = "$wanted" ] || continue
@@ -268,9 +277,15 @@ EOF
 
 # What the coordinators say is ready, for each worker: what the number of workers follows.
 tell_load() {
-  metrics=$(for address in $(list_serving | xargs -r docker node inspect --format '{{.Status.Addr}}'); do
-    curl -sf -m 5 "http://$address$BEAMOPS_METRICS" && break
-  done)
+  addresses=$(list_serving | xargs -r docker node inspect --format '{{.Status.Addr}}')
+  metrics=
+  # The leading one alone tells of the work, and a proxy asks each of them in turn.
+  for _ in 1 2 3 4 5 6 7 8; do
+    for address in $addresses; do
+      told=$(curl -sf -m 2 "http://$address$BEAMOPS_METRICS") || continue
+      case $told in *beamops_health_score\{*) metrics=$told && break 2 ;; esac
+    done
+  done
   [ -n "$metrics" ] || return 0
   ready=$(echo "$metrics" | awk '/^beamops_work_items\{.*status="ready"/ {sum += $NF} END {print sum + 0}')
   workers=$(docker node ls --filter role=worker --format '{{.Status}}' | grep -c Ready)
@@ -348,8 +363,11 @@ EOF
 [Unit]
 Description=This node's place in the swarm
 After=docker.service network-online.target
+Wants=network-online.target
 Requires=docker.service
 [Service]
+# Joining bounds itself: images come first, and a first manager.
+TimeoutStartSec=infinity
 ExecStartPre=/usr/local/sbin/beamops-node join
 ExecStart=/usr/local/sbin/beamops-node run
 Restart=always

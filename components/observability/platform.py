@@ -96,12 +96,14 @@ def describe_platform(expected: Expected) -> Subject:
             ),
             Alert(
                 "DatabaseDown",
-                "max(pg_up) == 0",
+                # Of one that takes connections and says nothing the exporter tells nothing either.
+                'max(pg_up) == 0 or absent(pg_up) and on() max(haproxy_backend_active_servers{proxy="once"}) == 0',
                 1,
                 "critical",
                 "PostgreSQL does not answer",
                 "Nothing can be claimed or completed; what was acknowledged is kept",
                 Example({_POSTGRESQL: 1}, {_POSTGRESQL: 0}),
+                (Example({_POSTGRESQL: 1, _SERVERS: 2}, {_POSTGRESQL: None, _SERVERS: 0}),),
             ),
             Alert(
                 "DatabaseConnectionsHigh",

@@ -207,7 +207,19 @@ METRICS = """\
 beamops_work_items{status="ready",team="a"} 7.0
 beamops_work_items{status="ready",team="b"} 2.0
 beamops_work_items{status="claimed",team="b"} 40.0
+beamops_health_score{part="all"} 99.0
 """
+IN_TURN = """
+import http.server, itertools, pathlib, sys
+answers = itertools.cycle((b"process_open_fds 9", b"process_open_fds 9", pathlib.Path(sys.argv[2]).read_bytes()))
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(next(answers))
+http.server.HTTPServer((sys.argv[1], 4000), Proxy).serve_forever()
+"""
+"""A proxy before three coordinators, of which one leads."""
 
 
 def test_the_leader_tells_how_much_ready_work_there_is_for_each_worker(
@@ -217,7 +229,8 @@ def test_the_leader_tells_how_much_ready_work_there_is_for_each_worker(
     wait_all({first.number: begin(account, first, "manager")})
     wait_all({node.number: begin(account, node, "worker") for node in (worker, other)})
     (tmp_path / "metrics").write_text(METRICS)
-    server = ["-m", "http.server", "4000", "--bind", worker.address, "--directory", str(tmp_path)]
+    (tmp_path / "serve.py").write_text(IN_TURN)
+    server = [str(tmp_path / "serve.py"), worker.address, str(tmp_path / "metrics")]
     coordinator = worker.inside(sys.executable, *server, environment={})
     try:
         probe = ["curl", "-sf", "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]

@@ -240,6 +240,27 @@ def test_a_first_migration_that_fails_ends_the_run_and_leaves_nobody_waiting(
     wait_until_ready(f"http://127.0.0.1:{user.port}")
 
 
+def test_a_second_run_takes_nothing_from_the_first(cleaned: User, engine: docker.DockerClient) -> None:
+    user = cleaned
+    first = user.start("up")
+    end = time.monotonic() + 300
+    while "proxy" not in find_services(engine, user).values():
+        assert first.poll() is None and time.monotonic() < end, first.communicate()[0]
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGSTOP)  # in the middle, and the second has all the time that it needs
+    try:
+        there = find_services(engine, user)
+        for command in ("up", "down"):
+            said = user.refused(command)
+            assert "another run is at work on this stack" in said or "currently locked" in said, said
+        assert there.items() <= find_services(engine, user).items(), "what the first run makes is gone"
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+    output, _ = first.communicate(timeout=200)
+    assert first.returncode == 0, output
+    wait_until_ready(f"http://127.0.0.1:{user.port}")
+
+
 def test_a_run_that_is_cut_off_goes_on_when_it_is_started_again(cleaned: User, engine: docker.DockerClient) -> None:
     user = cleaned
     for cut in (signal.SIGKILL, signal.SIGINT):

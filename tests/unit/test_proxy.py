@@ -11,7 +11,7 @@ def render(
     services: tuple[str, ...] = ("beamops-dev-coordinator",),
     grafana: str | None = None,
 ) -> str:
-    config = ProxyConfig(4000, services, 4000, "/readyz", "/metrics", grafana, observed, balanced)
+    config = ProxyConfig(4000, services, 4000, "/readyz", grafana, observed, balanced)
     return render_proxy(config)
 
 

@@ -168,6 +168,7 @@ def test_who_measures_rds_has_a_role_there_and_checks_whose_it_is(watched: Seen)
     exporter = of_type(watched, "Service")["postgres-exporter"]["taskSpec"]["containerSpec"]
     assert exporter["env"]["DATA_SOURCE_URI"] == (
         "db.example:5432/coordinator?sslmode=verify-full&sslrootcert=/etc/beamops/database-authorities.pem"
+        "&connect_timeout=3"
     )
     assert [one["fileName"] for one in exporter["configs"]] == ["/etc/beamops/database-authorities.pem"]
     job = of_type(watched, "Job")["watcher"]

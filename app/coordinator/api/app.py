@@ -29,7 +29,7 @@ from coordinator.api.requests import Gate, require_role
 from coordinator.background import Background, measure
 from coordinator.colours import Colour
 from coordinator.contract import LIVE_PATH, METRICS_PATH, READY_PATH
-from coordinator.errors import CoordinatorError, StoreUnavailableError
+from coordinator.errors import CoordinatorError, ForbiddenError, StoreUnavailableError
 from coordinator.loops import succeed
 from coordinator.settings import Settings
 from coordinator.store import Store, check_store, open_store
@@ -105,7 +105,16 @@ def add_headers(app: ASGIApp, lifecycle: Lifecycle) -> ASGIApp:
 
 @get(METRICS_PATH, include_in_schema=False, sync_to_thread=True)
 def tell_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """All metrics of this process, in the form that who asks can read: the newer one alone has exemplars."""
+    """All metrics of this process, in the form that who asks can read: the newer one alone has exemplars.
+
+    They are for who asks a node itself. What came through a load balancer carries this header; a proxy would have to
+    know each way to write the path.
+
+    Raises:
+        ForbiddenError: it came through a load balancer.
+    """
+    if "x-forwarded-proto" in request.headers:
+        raise ForbiddenError("metrics are for who asks a node itself")
     encode, kind = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(REGISTRY), headers={"content-type": kind})
 
