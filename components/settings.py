@@ -277,7 +277,8 @@ def read_settings(stack: str, config: Mapping[str, str], *, emulated: bool = Fal
     absent = _ONLY_AWS if stack == Environment.DEV else _ONLY_DEV
     faults += [f"{file}: {NAMESPACE}:{name}: {stack} has no such chapter" for name in sorted(absent & set(given))]
     for variable, chapter, key in _BY_ENVIRONMENT:
-        if variable in os.environ and isinstance(given.setdefault(chapter, {}), dict):
+        # A pipeline sets what it has not as nothing.
+        if os.environ.get(variable) and isinstance(given.setdefault(chapter, {}), dict):
             given[chapter] = {**given[chapter], key: os.environ[variable]}
     try:
         settings = Settings.model_validate(given)

@@ -51,6 +51,17 @@ class Load:
     def p95_ms(self) -> float:
         return sorted(self.took_ms)[len(self.took_ms) * 95 // 100]
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """What is kept of a scenario."""
+        slowest = round(max(self.took_ms, default=0) / 1000, 2)
+        return {
+            "requests": self.sent,
+            "failed": len(self.failures),
+            "slowest_s": slowest,
+            "gap_s": round(self.gap_seconds, 2),
+        }
+
     def report(self) -> str:
         slowest_ms = max(self.took_ms, default=0)
         return (

@@ -19,7 +19,7 @@ SOCKETS_FOLDER: Final = "/run/beamops"
 LOGS_SOCKET: Final = "logs.sock"
 SERVICE_LABEL: Final = "com.docker.swarm.service.name"
 _MEMORY_MIB, _SPIKE_MIB = 80, 20
-"""From where on the collector refuses, and how much of that is kept free for what comes at once."""
+"""In use, from where on the collector frees what it can at once; that less the second, from where on it refuses."""
 _QUEUE: Final = {"sizer": "bytes", "queue_size": 16_000_000}
 """What waits for who keeps it, far below what makes the collector refuse; what is more is dropped, the newest first."""
 _RETRY: Final = {"max_elapsed_time": "5m"}

@@ -1,4 +1,8 @@
-"""What the system before promised (its feature files), by name; those that need five nodes are in tests/e2e."""
+"""What the system before promised (its feature files), by name.
+
+What needs five nodes is in tests/e2e/machines/test_reliability.py, what needs a clock in
+tests/unit/coordinator/test_clock.py.
+"""
 
 import asyncio
 import json

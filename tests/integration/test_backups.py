@@ -12,6 +12,7 @@ from cli.toolchain import Toolchain
 from components.containers import Source
 from tests.integration.test_events import following, take
 from tests.load import Load
+from tests.reliability import keep
 from tests.servers import free_port, wait_until_ready
 from tests.user import User
 
@@ -62,7 +63,7 @@ def test_a_backup_is_restored_into_a_fresh_stack(user: User, tmp_path: Path) -> 
     with Load(url, per_second=20) as load:
         code, said = user.run("restore", "dev", "account", str(file))
     assert code == 0, said
-    print(load.report())
+    keep("a restore into a fresh stack", load.figures)
     wait_until_ready(url)  # proxies that met a coordinator without its connections look again half a second later
     assert all(failure.startswith("503 ") for failure in load.failures), load.report()
 

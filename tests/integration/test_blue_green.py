@@ -14,6 +14,7 @@ from cli.toolchain import Toolchain
 from components.containers import Source
 from components.engine import find_services
 from tests.load import Load
+from tests.reliability import keep
 from tests.servers import free_port, wait_until_ready
 from tests.user import User, copy_checkout
 from tests.waiting import wait_until
@@ -95,7 +96,7 @@ def test_a_new_version_comes_beside_serves_after_one_step_and_goes_back_in_one(s
             assert sides.images == both, "a switch changes no version"
             wait_until(f"{active} does not serve alone; see its log", 10, partial(sides.serves, {active}))
             print(f"{active} serves: `make up` took {seconds:.1f} s")
-    print(load.report())
+    keep("blue-green, three switches", load.figures)
     assert not load.failures, load.report()
     sides.up()
     assert sides.images["green"] == both["green"] and sides.images["blue"] not in both.values(), "blue is the next"

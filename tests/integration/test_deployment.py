@@ -15,7 +15,7 @@ from components.containers import Source
 from tests.agents import Agents
 from tests.deployment import Deployment, prepare_deployment
 from tests.load import Load
-from tests.reliability import FULL, check_and_keep
+from tests.reliability import FULL, check_and_keep, keep
 from tests.servers import wait_until_ready
 from tests.waiting import wait_until
 
@@ -82,7 +82,7 @@ def test_a_new_version_rolls_without_a_failed_request(deployment: Deployment, en
     deployment.edit("app/coordinator/api/app.py", "BEAMOps coordinator", "BEAMOps coordinator, next")
     with Load(deployment.url) as load:
         deployment.up()
-    print(load.report())
+    keep("a new version on one machine", load.figures)
     assert load.failures == [], load.report()
     after = running_image(engine, deployment)
     assert len(after) == 1 and not after & before
@@ -96,7 +96,7 @@ def test_a_bad_version_is_rolled_back_and_the_old_one_serves_on(
     deployment.edit("app/coordinator/probe.py", '"GET", LIVE_PATH', '"GET", "/nowhere"')
     with Load(deployment.url) as load, pytest.raises(automation.CommandError) as refused:
         deployment.up()
-    print(load.report())
+    keep("a bad release that is rolled back", load.figures)
     assert "rollback" in str(refused.value)
     assert load.failures == [], load.report()
     assert running_image(engine, deployment) == good
@@ -142,7 +142,7 @@ def test_the_proxys_own_restart_is_the_one_gap(deployment: Deployment) -> None:
     with Load(deployment.url) as load:
         deployment.up()
         wait_until_ready(deployment.url)
-    print(load.report())
+    keep("a new proxy on one machine", load.figures)
     assert load.gap_seconds < 15, load.report()
 
 

@@ -24,6 +24,13 @@ async def test_after_a_jump_forward_the_old_holder_is_refused(
     assert stale.json()["code"] == "lease_lost"
 
 
+async def test_claims_stale_for_30_min_are_released(submit: Do, claim: Do, clock: Clock) -> None:
+    item = await submit()
+    await claim("gone")
+    clock.advance(30 * 60)
+    assert [one["item"]["id"] for one in await claim("bob")] == [item["id"]]
+
+
 @pytest.mark.parametrize("hours", [1, 24, 24 * 365])
 async def test_after_a_jump_back_ready_work_is_claimed_at_once(submit: Do, claim: Do, clock: Clock, hours: int) -> None:
     item = await submit()
