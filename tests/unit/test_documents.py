@@ -1,15 +1,21 @@
 """Documents say what the code says, and what they point at is there."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from coordinator import errors
 from coordinator.cli import app
 from coordinator.settings import Settings
+from pydantic import ValidationError
 from typer.main import get_command
 
 from components.reference import render_page, render_schema
+from components.settings import Settings as StackSettings
+from components.settings import read_settings
 from policies import reference as policies
 
 ROOT = Path(__file__).parents[2]
@@ -46,10 +52,40 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 def test_every_coordinator_command_that_is_shown_exists(page: Path) -> None:
     command = get_command(app)
     groups = "work|agent|team|lock|report|insight|event|admin"
-    for shown in re.findall(rf"\bcoordinator ((?:{groups}) [a-z-]+|serve|migrate|dashboard|help)\b", page.read_text()):
+    shown = rf"\bcoordinator ((?:{groups}) [a-z-]+|serve|migrate|dashboard|help)\b([^`\n]*)"
+    for words, rest in re.findall(shown, page.read_text()):
         found = command
-        for word in shown.split():
+        for word in words.split():
             found = found.commands[word]  # type: ignore[attr-defined]
+        options = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert set(re.findall(r"(?<= )--[a-z-]+", rest)) <= options, f"coordinator {words}{rest}"
+
+
+def is_known(setting: str) -> bool:
+    """Whether there is such a setting, whatever it may be set to."""
+    *path, last = setting.split(".")
+    given: dict[str, Any] = {last: object()}
+    for key in reversed(path):
+        given = {key: given}
+    try:
+        StackSettings.model_validate(given)
+    except ValidationError as refused:
+        return not any(fault["type"] == "extra_forbidden" for fault in refused.errors())
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"\bbeamops:([a-z_]+(?:\.[a-z_]+)*)`", page.read_text()))
+    assert {setting for setting in named if not is_known(setting)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_stack_file_that_is_shown_is_one(page: Path) -> None:
+    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        content = yaml.safe_load(block)
+        if "config" in content:
+            read_settings("dev", {key: json.dumps(value) for key, value in content["config"].items()})
 
 
 def test_every_chapter_has_its_page() -> None:
