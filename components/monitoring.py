@@ -82,7 +82,7 @@ class Monitoring(Chapter):
             memory_mib=settings.memory_mib,
             configs=[configuration, self._config("rules", render_rules(args.expected), RULES_FILE)],
         )
-        told = self._make_secret(render_alertmanager(settings.webhook))
+        told = self._make_secret(render_alertmanager(settings.webhook, settings.heartbeat))
         self._make_keeper(
             "alertmanager",
             f"{ALERTMANAGER_PORT}/-/ready",

@@ -21,13 +21,18 @@ from components.aws.settings import AutoscalingSettings, Model, NetworkSettings,
 NAMESPACE: Final = "beamops"
 IMAGES_VARIABLE: Final = "BEAMOPS_IMAGES"
 WEBHOOK_VARIABLE: Final = "BEAMOPS_WEBHOOK"
+HEARTBEAT_VARIABLE: Final = "BEAMOPS_HEARTBEAT"
 ENDPOINT_VARIABLE: Final = "BEAMOPS_AWS_ENDPOINT"
 """Address of an emulated AWS API, where there is one: `make up AWS=emulated` sets it."""
 STACK_FILE_VARIABLE: Final = "BEAMOPS_STACK_FILE"
 """Names another file than Pulumi.<stack>.yaml."""
 _ONLY_DEV: Final = {"development"}
 _ONLY_AWS: Final = {"network", "pipeline", "production", "autoscaling"}
-_BY_ENVIRONMENT: Final = ((IMAGES_VARIABLE, "containers", "source"), (WEBHOOK_VARIABLE, "monitoring", "webhook"))
+_BY_ENVIRONMENT: Final = (
+    (IMAGES_VARIABLE, "containers", "source"),
+    (WEBHOOK_VARIABLE, "monitoring", "webhook"),
+    (HEARTBEAT_VARIABLE, "monitoring", "heartbeat"),
+)
 _NOT_SHOWN: Final = (
     "monitoring.grafana: given true, which machines of an account cannot have: the load balancer would show its door "
     "to the world; AWS=emulated can"
@@ -201,6 +206,9 @@ class InstrumentationSettings(Model):
     )
 
 
+Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
 class MonitoringSettings(Model):
     """Chapters 11 and 12: who is asked for metrics, how long they are kept, who is told."""
 
@@ -213,10 +221,15 @@ class MonitoringSettings(Model):
         description="Grafana, at /grafana of the proxy; only where images are pulled, since it cannot be built, and "
         "not on machines of an account.",
     )
-    webhook: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = Field(
+    webhook: Address | None = Field(
         None,
         description="Where alerts are posted, as Alertmanager's webhooks are; without it `make alerts` alone shows "
         f"them. An address that must not stand in a file goes into the environment variable {WEBHOOK_VARIABLE}.",
+    )
+    heartbeat: Address | None = Field(
+        None,
+        description="Where the watchdog is posted each minute: whoever watches from outside tells when it no longer "
+        f"comes. {HEARTBEAT_VARIABLE} keeps it out of the file.",
     )
 
 

@@ -14,6 +14,7 @@ ALERTMANAGER_PORT: Final = 9093
 PROMETHEUS_PORT: Final = 9090
 _PEOPLE: Final = "people"
 _NOBODY: Final = "nobody"
+_OUTSIDE: Final = "outside"
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,21 @@ def render_prometheus(names: Names, targets: Sequence[Target]) -> str:
     )
 
 
-def render_alertmanager(webhook: str | None) -> str:
+def render_alertmanager(webhook: str | None, heartbeat: str | None = None) -> str:
     """Alertmanager's configuration: what is critical is told again each hour, what is a warning twice a day.
 
     What follows from something worse is not told beside it; `none` is for whoever watches the watcher, not for people.
+    That one is told each minute that all is well.
     """
     told = _NOBODY if webhook is None else _PEOPLE
     receivers: list[dict[str, Any]] = [{"name": _NOBODY}]
     if webhook is not None:
         receivers.append({"name": _PEOPLE, "webhook_configs": [{"url": webhook, "send_resolved": True}]})
+    beats: list[dict[str, Any]] = []
+    if heartbeat is not None:
+        receivers.append({"name": _OUTSIDE, "webhook_configs": [{"url": heartbeat, "send_resolved": False}]})
+        # Shorter than the group's minute, or every second one would come too early to be told again.
+        beats.append({"matchers": ['alertname="Watchdog"'], "receiver": _OUTSIDE, "repeat_interval": "50s"})
     return _write(
         {
             "route": {
@@ -73,6 +80,7 @@ def render_alertmanager(webhook: str | None) -> str:
                 "group_wait": "10s",
                 "group_interval": "1m",
                 "routes": [
+                    *beats,
                     {"matchers": ['severity="critical"'], "receiver": told, "repeat_interval": "1h"},
                     {"matchers": ['severity="warning"'], "receiver": told, "repeat_interval": "12h"},
                 ],

@@ -43,7 +43,7 @@ from tests.agents import Agents
 from tests.images import ensure_image
 from tests.load import Load
 from tests.pictures import draw_dashboard
-from tests.receiver import Answer, Receiver
+from tests.receiver import Answer, Asked, Receiver
 from tests.servers import free_port, wait_until_ready
 from tests.stories import tell_story
 from tests.user import User
@@ -53,6 +53,7 @@ EXPECTED = Expected(replicas=2, collected=True)
 WATCHED_WHOLE = replace(EXPECTED, scaled=True)
 ALERTS = list_alerts(EXPECTED)
 DRAWN_SECONDS = 420
+HEARTBEAT_PATH = "/heartbeat"
 COLLECTING = {"collector", "logs", "traces"}
 WATCHDOG = next(alert for alert in ALERTS if alert.expression == "vector(1)")
 OR_NOTHING = " or vector(0)"
@@ -117,17 +118,21 @@ def test_prometheus_accepts_its_configuration(tools: Tools) -> None:
 
 
 @pytest.mark.parametrize(
-    ("webhook", "receivers"),
+    ("webhook", "heartbeat", "receivers"),
     [
-        (None, {"critical": "nobody", "warning": "nobody", "none": "nobody"}),
-        ("http://127.0.0.1:9/", {"critical": "people", "warning": "people", "none": "nobody"}),
+        (None, None, {"critical": "nobody", "warning": "nobody", "none": "nobody"}),
+        ("http://127.0.0.1:9/", None, {"critical": "people", "warning": "people", "none": "nobody"}),
+        (None, "http://127.0.0.1:9/", {"critical": "nobody", "warning": "nobody", "none": "outside"}),
     ],
 )
-def test_alerts_go_where_the_table_says(tools: Tools, webhook: str | None, receivers: dict[str, str]) -> None:
-    (tools.folder / "alertmanager.yml").write_text(render_alertmanager(webhook))
+def test_alerts_go_where_the_table_says(
+    tools: Tools, webhook: str | None, heartbeat: str | None, receivers: dict[str, str]
+) -> None:
+    (tools.folder / "alertmanager.yml").write_text(render_alertmanager(webhook, heartbeat))
     tools.run(catalogue.ALERTMANAGER, "amtool", "check-config", "alertmanager.yml")
     for severity, receiver in receivers.items():
         asked = ["amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"severity={severity}"]
+        asked += ["alertname=Watchdog"] if severity == WATCHDOG.severity else []
         assert tools.run(catalogue.ALERTMANAGER, *asked).splitlines()[-1] == receiver
     used = {alert.severity for alert in ALERTS}
     assert used == set(receivers), "each severity that an alert has is in the table"
@@ -200,6 +205,7 @@ class Watched:
         return any(
             one["labels"]["alertname"] == alert and one["status"] == status
             for asked in self.receiver.asked
+            if asked.path != HEARTBEAT_PATH
             for one in json.loads(asked.body)["alerts"]
         )
 
@@ -219,7 +225,7 @@ def watched(
     with Receiver(Answer(), address=gateway) as receiver:
         user.configure(
             distribution={"proxy": {"port": user.port}},
-            monitoring={"enabled": True, "webhook": receiver.url},
+            monitoring={"enabled": True, "webhook": receiver.url, "heartbeat": f"{receiver.url}{HEARTBEAT_PATH}"},
             instrumentation={"collector": True},
         )
         # What is built takes minutes when it never was.
@@ -432,6 +438,16 @@ def test_coordinators_that_are_gone_are_told_and_so_is_their_return(watched: Wat
     wait_until("nobody is told that it is over", 240, lambda: watched.told("CoordinatorDown", "resolved"))
     print(f"told after {fired:.0f} s, resolved told {time.monotonic() - began:.0f} s after the return")
     assert not watched.told("ProxyHasNoServer", "firing"), "an effect is told beside its cause"
+
+
+def test_who_watches_from_outside_hears_each_minute_that_rules_are_worked_out(watched: Watched) -> None:
+    def beats() -> list[Asked]:
+        return [asked for asked in watched.receiver.asked if asked.path == HEARTBEAT_PATH]
+
+    before = len(beats())
+    wait_until("the heartbeat does not go on", 150, lambda: len(beats()) > before + 1)
+    names = {one["labels"]["alertname"] for beat in beats() for one in json.loads(beat.body)["alerts"]}
+    assert names == {"Watchdog"} and not watched.told("Watchdog", "firing")
 
 
 def test_a_silence_outlives_its_alertmanager(watched: Watched) -> None:
