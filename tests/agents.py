@@ -50,10 +50,11 @@ class Agents:
     def use(self, token: str | None) -> None:
         """From the next request on, everybody shows this token."""
         self.token = token
-        self._clients = [self._open() for _ in range(-(-self.count // _CONNECTIONS))]
+        self._clients = [self.open_client() for _ in range(-(-self.count // _CONNECTIONS))]
         self._opened += self._clients
 
-    def _open(self) -> Client:
+    def open_client(self) -> Client:
+        """One that shows their token."""
         with pytest.MonkeyPatch.context() as patch:
             if self.token is not None:
                 patch.setenv("COORDINATOR_TOKEN", self.token)
@@ -100,7 +101,7 @@ class Agents:
     def find_lost(self) -> set[str]:
         """What was acknowledged, and is not there as it was acknowledged."""
         states: dict[str, str] = {}
-        with self._open() as client:
+        with self.open_client() as client:
             page = client.list_items(type=TYPE, count=500)
             while True:
                 states |= {item.id: item.status for item in page.items}

@@ -11,6 +11,8 @@ import docker
 import httpx
 import pytest
 import yaml
+from coordinator.client import Problem
+from coordinator.model import Completion
 
 from cli.tokens import make_token, revoke_token
 from components.naming import Names
@@ -205,29 +207,42 @@ def test_a_worker_is_drained(site: Site, url: str, operator: str) -> None:
     check_and_keep("drain of a worker", agents, elsewhere_after_s=seconds, spread_again_after_s=spread_seconds)
 
 
+@contextmanager
+def killed(site: Site, node: Node) -> Iterator[None]:
+    """It is off until the context ends, and then back."""
+    node.kill()
+    try:
+        yield
+    finally:
+        node.start()
+    all_back(site)
+
+
 def test_node_failure_claims_transferred_within_30_s(site: Site, url: str, operator: str) -> None:
     lost = site.workers[-1]
     spread(site)
     with manager(site) as client:
         member = member_of(client, lost)
-    with at_work(url, operator) as agents, httpx.Client(base_url=url, headers=bearer(operator), timeout=5) as asking:
+    with at_work(url, operator) as agents, ExitStack() as while_lost:
         with through(lost, operator) as agent:
-            held = {"agent": "lost", "id": submit(asking), "lease_seconds": 5}
+            held = {"agent": "lost", "id": submit(agent), "lease_seconds": 5}
             (claim,) = agent.post("/v1/claims", json=held).raise_for_status().json()["claims"]
-        lost.kill()
+        while_lost.enter_context(killed(site, lost))
         begin = time.monotonic()
-        transferred = wait_until_true(
-            "nobody gets what an agent held that went with its node", 30,
-            lambda: asking.post("/v1/claims", json={**held, "agent": "next"}).status_code == 200, (httpx.HTTPError,),
-        )  # fmt: skip
-        late = asking.post(f"/v1/work/{held['id']}/complete", json={"token": claim["token"]})
-        assert late.status_code == 409, "who lost its claim completed the item of another"
+        with httpx.Client(base_url=url, headers=bearer(operator), timeout=5) as asking:
+            wanted = {**held, "agent": "next"}
+            transferred = wait_until_true(
+                "nobody gets what an agent held that went with its node", 30,
+                lambda: asking.post("/v1/claims", json=wanted).status_code == 200, (httpx.HTTPError,),
+            )  # fmt: skip
         with manager(site) as client:
             wait_until("the loss is not seen", 60, lambda: member.id not in ready_nodes(client))
             wait_until("no replica runs in its place", 60, lambda: replicas(client, "coordinator") == WORKERS)
         seconds = time.monotonic() - begin
-    lost.start()
-    all_back(site)
+        with agents.open_client() as late, pytest.raises(Problem) as refused:
+            late.complete(claim["item"]["id"], Completion(claim["token"]))
+        assert refused.value.code == "lease_lost", "who lost its claim completed the item of another"
+        agents.await_cycles(50, 300)
     check_and_keep("loss of a worker", agents, replicas_again_after_s=seconds, claims_transferred_after_s=transferred)
     assert seconds < 20 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
 
@@ -236,8 +251,7 @@ def test_the_leading_manager_is_killed(site: Site, url: str, operator: str) -> N
     with manager(site) as client:
         leaders = [node for node in client.nodes.list() if node.attrs.get("ManagerStatus", {}).get("Leader")]
         leader = next(one for one in site.managers if member_of(client, one).id == leaders[0].id)
-    with at_work(url, operator) as agents:
-        leader.kill()
+    with at_work(url, operator) as agents, killed(site, leader):
 
         def deployable() -> bool:
             with manager(site) as client:
@@ -245,8 +259,7 @@ def test_the_leading_manager_is_killed(site: Site, url: str, operator: str) -> N
                 return True
 
         seconds = wait_until("nothing can be deployed", 60, deployable)
-    leader.start()
-    all_back(site)
+        agents.await_cycles(50, 300)
     check_and_keep("loss of the leading manager", agents, deployable_after_s=seconds)
     assert seconds < 25 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
 
