@@ -18,7 +18,7 @@ from components.proxy import GRACE_SECONDS, HEALTH_PATH, HEALTH_PORT, ProxyConfi
 from components.resources import Job
 from components.secrets import Secrets
 from components.service import MIB, File, LogDriver, fetch, make_config, make_service, make_volume
-from components.settings import DistributionSettings, Environment
+from components.settings import DistributionSettings
 
 _AUTHORITIES_FILE: Final = "/etc/beamops/database-authorities.pem"
 _DATABASE_PORT: Final = 5432
@@ -134,7 +134,7 @@ class Distribution(Chapter):
         passwords = [file for file in (args.secrets.password, args.secrets.watcher_password) if file is not None]
         script = (ROOT / "images" / "postgresql" / "start.sh").read_text()
         start = self._config("database-start", script, "/etc/beamops/start.sh")
-        self.data = make_volume(self, "database", protect=self.names.environment == Environment.PROD).name
+        self.data = make_volume(self, "database").name
         self._begun += [database.image, self.data, start.id, *(file.id for file in passwords)]
         return make_service(
             self,

@@ -14,6 +14,7 @@ import pulumi_docker as docker
 from coordinator import contract
 
 from components.chapter import Chapter
+from components.settings import Environment
 
 MIB: Final = 1024 * 1024
 _CPU_UNITS: Final = 1_000_000_000
@@ -178,8 +179,9 @@ def make_config(chapter: Chapter, part: str, content: str, path: str, swarm: pul
     return File(config.id, config.name, path)
 
 
-def make_volume(chapter: Chapter, part: str, *, protect: bool | None = None) -> docker.Volume:
-    """A volume with a chapter's name and labels."""
+def make_volume(chapter: Chapter, part: str) -> docker.Volume:
+    """A volume with a chapter's name and labels; in prod nothing deletes it that was not told to."""
+    protect = chapter.names.environment == Environment.PROD
     arguments = docker.VolumeArgs(name=chapter.names.of(part), labels=chapter.label(docker.VolumeLabelArgs))
     return docker.Volume(part, arguments, chapter.options(protect=protect))
 

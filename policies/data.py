@@ -97,7 +97,8 @@ def _check_repository(repository: Resource) -> Iterator[str]:
 
 
 def _check_protected(keeper: Resource) -> Iterator[str]:
-    if keeper.environment == "prod" and not keeper.protected and keeper.name not in _WRITTEN_ANEW:
+    in_memory = at(keeper.props, "driverOpts.type") == "tmpfs"
+    if keeper.environment == "prod" and not keeper.protected and keeper.name not in _WRITTEN_ANEW and not in_memory:
         yield "keeps data and is not protected from deletion"
 
 

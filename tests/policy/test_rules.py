@@ -330,6 +330,9 @@ def test_what_keeps_data_in_prod_is_protected() -> None:
     assert not list(check(resource(DATABASE, protected=True)))
     assert not list(check(resource(DATABASE, stack="staging")))
     assert not list(check(resource(BUCKET, "access-logs")))
+    volume = "docker:index/volume:Volume"
+    assert list(check(resource(volume, "prometheus", {"driver": "local"})))
+    assert not list(check(resource(volume, "sockets", {"driver": "local", "driverOpts": {"type": "tmpfs"}})))
 
 
 WORLD = resource(INGRESS, "https", ANYWHERE, uses={"securityGroupId": frozenset({"load-balancer"})})
