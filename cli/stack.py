@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +20,7 @@ from cli.commands import interrupts_left_to_child
 from cli.console import StopError, console
 from cli.emulator import Emulator, furnish_emulator
 from cli.places import data_folder, made, stack_file
-from cli.state import PROJECT, has_stale_locks, mend_state, passphrase_file
+from cli.state import PROJECT, find_locks, mend_state, passphrase_file
 from cli.toolchain import Toolchain
 from components.aws.session import end_session, ensure_key, is_session, session_host
 from components.colours import RELEASED_VARIABLE, Released, find_released
@@ -46,6 +48,9 @@ _ON_SWARM: Final = {
     "docker:index/serviceConfig:ServiceConfig": "configs",
 }
 """What swarms hold, and how Docker's SDK calls it."""
+_LOCKED: Final = "currently locked"
+"""What Pulumi says of a stack that another run holds."""
+_AT_WORK: Final = "another run is at work on this stack: wait for its end, or, if it is gone, `pulumi cancel` its lock"
 _END_SECONDS: Final = 30
 """Beyond the time that a service has to stop in."""
 _CLOSED: Final = (
@@ -208,21 +213,24 @@ class Stack:
         state: dict[str, Any] = json.loads(self._ask("stack", "export", "--stack", self.name))
         return {**state, "deployment": state["deployment"] or {}}
 
-    def _import(self, state: dict[str, Any]) -> None:
-        """Refused where another run holds the stack's lock: what that one makes is not noted down yet either."""
-        self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
-
     def _work(self, command: str, *flags: str) -> None:
         arguments = [
             str(self._toolchain.program), command, "--stack", self.name, "--config-file", str(self._config), *flags
         ]  # fmt: skip
-        with self._session(), interrupts_left_to_child():
-            done = subprocess.run(arguments, cwd=ROOT, env=self._environment, check=False)
+        # A file and no pipe: what outlives a Pulumi that was killed would keep that open.
+        with tempfile.TemporaryFile("w+") as complaints:
+            with self._session(), interrupts_left_to_child():
+                done = subprocess.run(arguments, cwd=ROOT, env=self._environment, stderr=complaints, check=False)
+            complaints.seek(0)
+            sys.stderr.write(said := complaints.read())
         if done.returncode:
-            # Where the engine does not answer either, what it did not tell of is in the way for one run more.
-            with suppress(StopError, EngineError, docker.errors.DockerException, requests.RequestException):
-                if command != "preview":
-                    self._remove_unnoted_of(self._export())
+            # What another run makes is not noted down yet either.
+            if command != "preview" and _LOCKED not in said:
+                # Where the engine does not answer either, what it did not tell of is in the way for one run more.
+                with suppress(StopError, EngineError, docker.errors.DockerException, requests.RequestException):
+                    resources = self._list_resources()
+                    if any(one["type"] in _ON_SWARM for one in resources):
+                        self._remove_unnoted(resources)
             raise StopError(
                 f"`pulumi {command}` of {self.name} did not end well; what it says is above. "
                 f"Nothing is lost: mend the cause and run it again, it goes on from there"
@@ -282,30 +290,27 @@ class Stack:
 
     def _repair(self) -> None:
         """Make good what a run that was cut off left: its lock, and what it was making and did not note down."""
-        if has_stale_locks(self._environment["PULUMI_BACKEND_URL"], self.name):
+        locked, left = find_locks(self._environment["PULUMI_BACKEND_URL"], self.name)
+        if left:
             console.print("! An earlier run was cut off: its lock is removed.")
             self._ask("cancel", "--yes", "--stack", self.name)
+        elif locked:
+            raise StopError(_AT_WORK)
         if not self._may_be_pending:
             return
         state = self._export()
         pending = state["deployment"].get("pending_operations") or []
         if not pending:
             return
-        self._import(state)
         console.print(f"! An earlier run was cut off in {len(pending)} operations: they are done anew.")
         if self._emulator is not None and any(one["resource"]["type"].startswith("aws:") for one in pending):
             console.print("! The emulated account may hold what was not noted down: it is emptied and filled anew.")
             furnish_emulator(self._emulator, self._settings.production, self._settings.network.region, anew=True)
+        state["deployment"]["pending_operations"] = []
+        # Refused where another run holds the lock, and so before anything is removed.
+        self._ask("stack", "import", "--stack", self.name, "--force", given=json.dumps(state))
         if any(operation["type"] == "creating" for operation in pending):
             self._remove_unnoted(state["deployment"].get("resources", []))
-        state["deployment"]["pending_operations"] = []
-        self._import(state)
-
-    def _remove_unnoted_of(self, state: dict[str, Any]) -> None:
-        resources = state["deployment"].get("resources", [])
-        if any(one["type"] in _ON_SWARM for one in resources):
-            self._import(state)
-            self._remove_unnoted(resources)
 
     def _remove_unnoted(self, resources: list[dict[str, Any]]) -> None:
         """Remove what the swarm has of the stack and its state has not: a run was cut off, or an answer was lost.
@@ -373,7 +378,7 @@ def _explain(error: str) -> str:
             "the passphrase is not the one that the stack's secrets were encrypted with; "
             "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the right one"
         )
-    if "currently locked" in error:
-        return "another run is at work on this stack: wait for its end, or, if it is gone, `pulumi cancel` its lock"
+    if _LOCKED in error:
+        return _AT_WORK
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     return "; ".join(line.removeprefix("error: ") for line in lines) or "pulumi failed and said nothing"

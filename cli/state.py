@@ -41,15 +41,17 @@ def mend_state(backend: str) -> None:
             notes.unlink()
 
 
-def has_stale_locks(backend: str, stack: str) -> bool:
-    """Whether every lock of the stack was left by a process of this machine that is gone."""
+def find_locks(backend: str, stack: str) -> tuple[bool, bool]:
+    """Whether the stack is locked, and whether every lock was left by a process of this machine that is gone.
+
+    Of a backend that is no folder of this machine's nothing is known: neither.
+    """
     if not backend.startswith("file://"):
-        return False
+        return False, False
     folder = Path(backend.removeprefix("file://")) / ".pulumi" / "locks" / "organization" / PROJECT / stack
     locks = [json.loads(lock.read_text()) for lock in folder.glob("*.json")] if folder.exists() else []
-    return bool(locks) and all(
-        lock["hostname"] == socket.gethostname() and not _pulumi_runs(lock["pid"]) for lock in locks
-    )
+    left = all(lock["hostname"] == socket.gethostname() and not _pulumi_runs(lock["pid"]) for lock in locks)
+    return bool(locks), bool(locks) and left
 
 
 def _pulumi_runs(pid: int) -> bool:

@@ -261,6 +261,7 @@ class Distribution(Chapter):
                 self.coordinators,
                 contract.PORT,
                 contract.READY_PATH,
+                contract.METRICS_PATH,
                 self.names.of("grafana") if args.grafana else None,
                 args.network.observability is not None,
                 self._on_server,

@@ -26,6 +26,7 @@ class ProxyConfig:
     """Each a version; the one that stands by says that it is not ready."""
     service_port: int
     ready_path: str
+    metrics_path: str
     grafana: str | None
     """Its service, where there is one."""
     observed: bool
@@ -49,6 +50,7 @@ def render_proxy(config: ProxyConfig) -> str:
             for prefix, service in zip(("replica", "beside"), config.services, strict=False)
         ),
         ready_path=config.ready_path,
+        metrics_path=config.metrics_path,
         graphs="" if config.grafana is None else _GRAPHS,
         health_port=HEALTH_PORT,
         health_path=HEALTH_PATH,
@@ -99,7 +101,8 @@ resolvers docker
 frontend public
     bind :$port
     option forwardfor
-$leave$graphs    acl repeatable req.hdr(Idempotency-Key) -m found
+$leave$graphs    use_backend metrics if { path $metrics_path }
+    acl repeatable req.hdr(Idempotency-Key) -m found
     use_backend repeatable if repeatable or { method GET HEAD OPTIONS }
     default_backend once
 
@@ -115,6 +118,13 @@ backend repeatable
     retry-on conn-failure empty-response response-timeout
     option httpchk GET $ready_path
     default-server check inter 500ms fall 1 rise 1 tcp-ut 6s resolvers docker init-addr none
+$servers
+
+# Each in turn, however long the others' requests last: one of them alone tells of the work.
+backend metrics
+    balance roundrobin
+    option httpchk GET $ready_path
+    default-server check inter 2s fall 1 rise 1 resolvers docker init-addr none
 $servers
 
 frontend health

@@ -382,7 +382,7 @@ def _parse(value: str) -> Any:
 def _describe(file: str, fault: ErrorDetails) -> str:
     said = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     for variable, *loc in _BY_ENVIRONMENT:
-        if list(fault["loc"]) == loc and variable in os.environ:
+        if list(fault["loc"]) == loc and os.environ.get(variable):
             # Without the value: it is there and not in the file because nobody may read it.
             return f"{variable}: the value {said.removeprefix('String ')}"
     return f"{file}: {_describe_key(fault, said)}"

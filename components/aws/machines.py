@@ -209,7 +209,7 @@ def _await_nodes(props: dict[str, Any]) -> str:
         while [
             node
             for node in client.nodes.list()
-            if node.attrs["Status"]["State"] == "ready" and INSTANCE_LABEL not in node.attrs["Spec"]["Labels"]
+            if node.attrs["Status"]["State"] != "down" and INSTANCE_LABEL not in node.attrs["Spec"]["Labels"]
         ]:
             if time.monotonic() > end:
                 raise EngineError(

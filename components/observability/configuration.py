@@ -104,7 +104,14 @@ CAUSES: Final = {
         "ErrorBudgetBurnsFast",
         "NoActiveAgents",
     ),
-    "CoordinatorDown": ("CoordinatorReplicaMissing", "ProxyHasNoServer", "HealthLow", "NoActiveAgents"),
+    "CoordinatorDown": (
+        "CoordinatorReplicaMissing",
+        "ProxyHasNoServer",
+        "HealthLow",
+        "ErrorBudgetBurnsFast",
+        "NoActiveAgents",
+    ),
+    "ProxyHasNoServer": ("ErrorBudgetBurnsFast",),
     "ErrorBudgetBurnsFast": ("ErrorBudgetBurnsSlowly",),
 }
 """Alerts that follow from others: the cause is told, and not each of its effects."""

@@ -70,8 +70,9 @@ COORDINATION = Subject(
         ),
         Alert(
             "ConflictsHigh",
-            "sum(rate(beamops_agent_conflicts_total[5m])) / sum(rate("
-            'coordinator_request_duration_seconds_count{method="POST",route=~"/v1/claims|/v1/work/.+"}[5m])) > 0.01',
+            'sum(rate(beamops_agent_conflicts_total{code=~"not_claimable|not_possible|lease_lost"}[5m])) / sum(rate('
+            'coordinator_request_duration_seconds_count{method="POST",route=~"/v1/claims|/v1/(work|locks)/[{].+"}[5m]))'
+            " > 0.01",
             5,
             "warning",
             "{{ $value | humanizePercentage }} of claims and of what is done with them were refused: another was first",

@@ -172,7 +172,7 @@ def describe_platform(expected: Expected) -> Subject:
                 5,
                 "warning",
                 "Alerts do not reach their receiver",
-                "Nobody is woken",
+                "Nobody is woken, or nobody outside hears that all is well",
                 Example({_TOLD: 0}, {_TOLD: 1}),
             ),
             Alert(

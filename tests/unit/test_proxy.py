@@ -11,7 +11,7 @@ def render(
     services: tuple[str, ...] = ("beamops-dev-coordinator",),
     grafana: str | None = None,
 ) -> str:
-    config = ProxyConfig(4000, services, 4000, "/readyz", grafana, observed, balanced)
+    config = ProxyConfig(4000, services, 4000, "/readyz", "/metrics", grafana, observed, balanced)
     return render_proxy(config)
 
 
@@ -44,7 +44,7 @@ def test_of_two_versions_the_one_that_is_ready_is_found() -> None:
         f"    server-template replica {SLOTS} tasks.x-coordinator:4000\n",
         f"    server-template beside {SLOTS} tasks.x-coordinator-green:4000\n",
     ):
-        assert rendered.count(found) == 2, "once a backend"
+        assert rendered.count(found) == 3, "once a backend"
 
 
 def test_grafana_is_below_a_path_of_its_own_where_there_is_one() -> None:
