@@ -290,11 +290,11 @@ class Stack:
 
     def _repair(self) -> None:
         """Make good what a run that was cut off left: its lock, and what it was making and did not note down."""
-        locked, left = find_locks(self._environment["PULUMI_BACKEND_URL"], self.name)
+        held, left = find_locks(self._environment["PULUMI_BACKEND_URL"], self.name)
         if left:
             console.print("! An earlier run was cut off: its lock is removed.")
             self._ask("cancel", "--yes", "--stack", self.name)
-        elif locked:
+        elif held:
             raise StopError(_AT_WORK)
         if not self._may_be_pending:
             return

@@ -42,7 +42,7 @@ def mend_state(backend: str) -> None:
 
 
 def find_locks(backend: str, stack: str) -> tuple[bool, bool]:
-    """Whether the stack is locked, and whether every lock was left by a process of this machine that is gone.
+    """Whether a run holds the stack, and whether every lock was left by a process of this machine that is gone.
 
     Of a backend that is no folder of this machine's nothing is known: neither.
     """
@@ -50,8 +50,8 @@ def find_locks(backend: str, stack: str) -> tuple[bool, bool]:
         return False, False
     folder = Path(backend.removeprefix("file://")) / ".pulumi" / "locks" / "organization" / PROJECT / stack
     locks = [json.loads(lock.read_text()) for lock in folder.glob("*.json")] if folder.exists() else []
-    left = all(lock["hostname"] == socket.gethostname() and not _pulumi_runs(lock["pid"]) for lock in locks)
-    return bool(locks), bool(locks) and left
+    held = any(lock["hostname"] != socket.gethostname() or _pulumi_runs(lock["pid"]) for lock in locks)
+    return held, bool(locks) and not held
 
 
 def _pulumi_runs(pid: int) -> bool:

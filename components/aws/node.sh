@@ -253,7 +253,10 @@ $(docker service inspect "$service" --format '{{.Spec.Mode.Replicated.Replicas}}
       with .CompletedAt}}{{.Unix}}{{else}}0{{end}}{{else}}none 0{{end}} {{index .Spec.Labels "beamops.spare"}}')
 EOF
     # Any change makes swarm forget what it would go back to: not in the middle, and not before whoever deploys has looked.
-    case $update in none | completed | rollback_completed) [ "$(($(now) - since))" -ge "$QUIET_SECONDS" ] || continue ;; *) continue ;; esac
+    case $update in
+      none | completed | rollback_completed) [ "$(($(now) - since))" -ge "$QUIET_SECONDS" ] || continue ;;
+      *) continue ;;
+    esac
     replicas=$(docker service ps "$service" --no-resolve --filter desired-state=running \
       --format '{{.Node}} {{.CurrentState}}' | awk '$2 == "Running" {print $1}')
     [ "$(echo "$replicas" | grep -c .)" = "$wanted" ] || continue

@@ -67,7 +67,7 @@ docker() {
     "node ls --format"*) echo "n1 $status" ;;
     "node ls --filter"*) echo n1 ;;
     *index*) echo "$label" ;;
-    *State.State*|*Status.State*) echo "$status" | tr A-Z a-z ;;
+    *Status.State*) echo "$status" | tr A-Z a-z ;;
     "node ps"*) printf '%b' "$tasks" ;;
   esac
 }
