@@ -9,6 +9,7 @@ from functools import partial
 
 import httpx
 import pytest
+from coordinator.autoscaler import P95_QUERY, READY_QUERY
 from coordinator.contract import SPARE_LABEL
 
 from components.aws.machines import ON_WORKERS, check_overlay
@@ -162,7 +163,13 @@ def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None
             assert running() == WORKERS
             with queued(asking, 100):
                 up = wait_until("replicas do not follow: see the autoscaler", 240, lambda: running() == 2 * WORKERS)
-            down = wait_until("replicas do not fall back: see the autoscaler", 300, lambda: running() == WORKERS)
+            try:
+                down = wait_until("replicas do not fall back", 300, lambda: running() == WORKERS)
+            except AssertionError as error:
+                asked = ("beamops_autoscaler_replicas", READY_QUERY, P95_QUERY)
+                error.add_note("\n".join(f"{query}: {site.query(query)}" for query in asked))
+                error.add_note(site.find("autoscaler").logs(tail=30).decode())
+                raise
             agents.await_cycles(50, 120)
     check_and_keep("replicas follow the load on machines", agents, up_after_s=up, down_after_s=down)
     assert up < 60 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
