@@ -12,6 +12,10 @@ from typing import Self
 
 import httpx
 
+BY_WHAT_WAITS = {"ready_per_replica": 25, "p95_ms": 60_000}
+"""Targets of an autoscaler that a busy machine of two cores does not move: an answer may take seconds there, and twenty
+agents at work have up to twenty items ready. A hundred that wait are four replicas' share."""
+
 
 @contextmanager
 def queued(client: httpx.Client, count: int) -> Iterator[None]:

@@ -11,7 +11,7 @@ import pytest
 from cli.toolchain import Toolchain
 from components.containers import Source
 from tests.agents import Agents
-from tests.load import queued
+from tests.load import BY_WHAT_WAITS, queued
 from tests.reliability import FULL, check_and_keep
 from tests.servers import free_port, wait_until_ready
 from tests.user import User
@@ -21,8 +21,7 @@ FEWEST, MOST = 2, 4
 
 
 def chapters(user: User, **coordinator: float) -> dict[str, Any]:
-    # What is slow on a busy machine of two cores is not to be what moves replicas here.
-    autoscale = {"maximum": MOST, "ready_per_replica": 10, "p95_ms": 5000}
+    autoscale = {"maximum": MOST, **BY_WHAT_WAITS}
     return {
         "distribution": {
             "proxy": {"port": user.port},

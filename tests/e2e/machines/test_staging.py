@@ -16,7 +16,7 @@ from components.aws.machines import ON_WORKERS, check_overlay
 from components.engine import EngineError, find_services
 from tests.agents import Agents
 from tests.aws import REGION
-from tests.load import queued
+from tests.load import BY_WHAT_WAITS, queued
 from tests.reliability import FULL, check_and_keep
 from tests.servers import wait_until_ready
 from tests.site import MANAGERS, WORKERS, Site, on_every_worker
@@ -136,8 +136,7 @@ def test_what_fires_reaches_cloudwatch_and_silence_does_not_look_like_peace(site
 
 def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None:
     """The autoscaler is on a worker, and reaches a manager's engine by the proxy there."""
-    # What is slow on a busy machine of two cores is not to be what moves replicas here.
-    autoscale = {"maximum": 2 * WORKERS, "ready_per_replica": 10, "p95_ms": 5000}
+    autoscale = {"maximum": 2 * WORKERS, **BY_WHAT_WAITS}
     site.configure(distribution={"coordinator": {"replicas": WORKERS, "autoscale": autoscale}})
     site.call("up")
     url = f"http://{site.workers[0].address}:4000"
