@@ -113,6 +113,7 @@ CAUSES: Final = {
     ),
     "ProxyHasNoServer": ("ErrorBudgetBurnsFast",),
     "ErrorBudgetBurnsFast": ("ErrorBudgetBurnsSlowly",),
+    "LatencyBudgetBurnsFast": ("LatencyBudgetBurnsSlowly", "ClaimsSlow"),
 }
 """Alerts that follow from others: the cause is told, and not each of its effects."""
 
