@@ -72,13 +72,18 @@ def test_an_overlay_network_that_does_not_carry_is_told_before_a_service_is_made
 
 WATCHERS = {
     "coordinator": 2, "proxy": WORKERS, "postgresql": 1, "node": MANAGERS + WORKERS, "engine": WORKERS, "prometheus": 1,
-    "alertmanager": 1, "collector": MANAGERS + WORKERS, "logs": 1, "traces": 1,
+    "alertmanager": 1, "collector": MANAGERS + WORKERS, "logs": 1, "traces": 1, "autoscaler": 1,
 }  # fmt: skip
 
 
 def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
     """Metrics, rules, lines and traces, as on one engine; RDS is measured by a role of its own, over TLS."""
-    site.configure(monitoring={"enabled": True}, instrumentation={"collector": True})
+    autoscale = {"maximum": 2 * WORKERS, **BY_WHAT_WAITS}
+    site.configure(
+        monitoring={"enabled": True},
+        instrumentation={"collector": True},
+        distribution={"coordinator": {"replicas": WORKERS, "autoscale": autoscale}},
+    )
     site.call("up")
     answered = f"{sum(WATCHERS.values())} of {sum(WATCHERS.values())} targets answer"
     wait_until(f"not {answered}", 90, lambda: site.call("alerts").rstrip().endswith(answered))
@@ -93,7 +98,7 @@ def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
             for task in service.tasks({"desired-state": "running"})
             if task.get("NodeID") in managers
         }
-    assert names == {"node-exporter", "collector"}, "managers run what serves, or lack who watches"
+    assert names == {"node-exporter", "collector", "engine-proxy"}, "managers run what serves, or lack who watches"
     (version,) = site.query('pg_static{job="postgresql"}')
     assert version["metric"]["server"].endswith(".rds.amazonaws.com:5432")
 
@@ -114,33 +119,9 @@ def test_what_happens_on_machines_is_one_trace(site: Site, token: str) -> None:
     wait_until("a request's spans and lines are not found by its id", 60, found)
 
 
-def test_what_fires_reaches_cloudwatch_and_silence_does_not_look_like_peace(site: Site, token: str) -> None:  # noqa: ARG001
-    """The node that Alertmanager runs on tells it, for as long as somebody works out rules."""
-    (topic,) = site.client("sns").list_topics()["Topics"]
-    alarms = {one["Dimensions"][0]["Value"]: one for one in site.client("cloudwatch").describe_alarms()["MetricAlarms"]}
-    assert all(alarm["AlarmActions"] == [topic["TopicArn"]] for alarm in alarms.values())
-    wait_until("nobody is told that the watchdog fires", 90, lambda: site.tells(alarms["Watchdog"]))
-    with site.nodes.nodes[0].client() as client:
-        (service,) = find_services(client, f"{site.stack}-coordinator")
-        wait_until("coordinators are not one on each worker", 180, partial(on_every_worker, service))
-    wait_until("an alert is open", 180, lambda: not site.tells(alarms["CoordinatorDown"]))
-    with site.scaled("coordinator", 0):
-        wait_until("no coordinator answers, and nobody hears", 240, lambda: site.tells(alarms["CoordinatorDown"]))
-    wait_until_ready(f"http://{site.workers[0].address}:4000", 60)
-    wait_until("it is over, and nobody hears", 240, lambda: not site.tells(alarms["CoordinatorDown"]))
-    if FULL:  # Alertmanager believes for four minutes what it was told last
-        with site.scaled("prometheus", 0):
-            wait_until("Prometheus is gone, and all looks well", 420, lambda: not site.tells(alarms["Watchdog"]))
-        wait_until("Prometheus is back, and nobody hears", 180, lambda: site.tells(alarms["Watchdog"]))
-
-
 def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None:
     """The autoscaler is on a worker, and reaches a manager's engine by the proxy there."""
-    autoscale = {"maximum": 2 * WORKERS, **BY_WHAT_WAITS}
-    site.configure(distribution={"coordinator": {"replicas": WORKERS, "autoscale": autoscale}})
-    site.call("up")
     url = f"http://{site.workers[0].address}:4000"
-    wait_until_ready(url, 60)
     headers = {"Authorization": f"Bearer {operator}"}
     with site.nodes.nodes[0].client() as client:
         (service,) = find_services(client, f"{site.stack}-coordinator")
@@ -172,6 +153,26 @@ def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None
             agents.await_cycles(50, 120)
     check_and_keep("replicas follow the load on machines", agents, up_after_s=up, down_after_s=down)
     assert up < 60 or not FULL, "a slow machine's seconds say nothing, a whole run's do"
+
+
+def test_what_fires_reaches_cloudwatch_and_silence_does_not_look_like_peace(site: Site, token: str) -> None:  # noqa: ARG001
+    """The node that Alertmanager runs on tells it, for as long as somebody works out rules."""
+    (topic,) = site.client("sns").list_topics()["Topics"]
+    alarms = {one["Dimensions"][0]["Value"]: one for one in site.client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    assert all(alarm["AlarmActions"] == [topic["TopicArn"]] for alarm in alarms.values())
+    wait_until("nobody is told that the watchdog fires", 90, lambda: site.tells(alarms["Watchdog"]))
+    with site.nodes.nodes[0].client() as client:
+        (service,) = find_services(client, f"{site.stack}-coordinator")
+        wait_until("coordinators are not one on each worker", 180, partial(on_every_worker, service))
+    wait_until("an alert is open", 180, lambda: not site.tells(alarms["CoordinatorDown"]))
+    with site.scaled("autoscaler", 0), site.scaled("coordinator", 0):
+        wait_until("no coordinator answers, and nobody hears", 240, lambda: site.tells(alarms["CoordinatorDown"]))
+    wait_until_ready(f"http://{site.workers[0].address}:4000", 60)
+    wait_until("it is over, and nobody hears", 240, lambda: not site.tells(alarms["CoordinatorDown"]))
+    if FULL:  # Alertmanager believes for four minutes what it was told last
+        with site.scaled("prometheus", 0):
+            wait_until("Prometheus is gone, and all looks well", 420, lambda: not site.tells(alarms["Watchdog"]))
+        wait_until("Prometheus is back, and nobody hears", 180, lambda: site.tells(alarms["Watchdog"]))
 
 
 def test_versions_stand_side_by_side_on_machines(site: Site, operator: str) -> None:
