@@ -36,6 +36,7 @@ from tests.aws import REGION, SIGNED_IN, ask
 from tests.images import ensure_image
 from tests.nodes import HOST, SCRIPT, Node, Nodes, run
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 MANAGERS, WORKERS = 3, 2
 _HEARD_SECONDS = 30
@@ -193,12 +194,17 @@ class Site:
 
     @contextmanager
     def scaled(self, part: str, replicas: int) -> Iterator[None]:
-        """For a time a service has so many replicas."""
+        """For a time that many replicas of a service run."""
         with self.nodes.nodes[0].client() as client:
             (service,) = find_services(client, f"{self.stack}-{part}")
+
+            def running() -> int:
+                return sum(task["Status"]["State"] == "running" for task in service.tasks())
+
             before = service.attrs["Spec"]["Mode"]["Replicated"]["Replicas"]
             service.scale(replicas)
             try:
+                wait_until(f"{part} does not run {replicas} times", 60, lambda: running() == replicas)
                 yield
             finally:
                 service.reload()
