@@ -174,7 +174,7 @@ def find_services(client: docker.DockerClient, name: str) -> list[Any]:
 def find_container(client: docker.DockerClient, service: str) -> Any | None:
     """A running container of that service on this engine, where there is one."""
     label = f"com.docker.swarm.service.name={service}"
-    return next(iter(client.containers.list(filters={"label": label, "status": "running"})), None)
+    return next(iter(client.containers.list(filters={"label": label, "status": "running"}, ignore_removed=True)), None)
 
 
 def has_image(client: docker.DockerClient, reference: str) -> bool:

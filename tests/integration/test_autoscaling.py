@@ -52,7 +52,7 @@ def test_replicas_follow_the_load_and_fall_back(user: User, engine: docker.Docke
     name = f"{user.name}-dev-coordinator"
 
     def running() -> int:
-        return len(engine.containers.list(filters={"name": name, "health": "healthy"}))
+        return len(engine.containers.list(filters={"name": name, "health": "healthy"}, ignore_removed=True))
 
     def wanted() -> int:
         (service,) = engine.services.list(filters={"name": name})

@@ -284,7 +284,7 @@ def test_the_password_of_the_database_is_the_one_in_secrets_manager(
 ) -> None:
     secret = account.client("secretsmanager").get_secret_value(SecretId=f"{account.name}/database")
     password = json.loads(secret["SecretString"])["password"]
-    (database,) = engine.containers.list(filters={"name": f"{account.name}-database"})
+    (database,) = engine.containers.list(filters={"name": f"{account.name}-database"}, ignore_removed=True)
     assert database.exec_run(["cat", "/run/secrets/database_password"]).output == password.encode()
     state = "".join(file.read_text() for file in (account.user.folder / "beamops").rglob("*.json*"))
     assert password not in state
@@ -350,7 +350,7 @@ def test_down_leaves_nothing_and_closes_the_account(account: Account, engine: do
     with pytest.raises(httpx.ConnectError):
         httpx.get(endpoint)
     left = [str(one.name) for one in engine.networks.list()]
-    left += [str(one.name) for one in engine.containers.list(all=True)]
+    left += [str(one.name) for one in engine.containers.list(all=True, ignore_removed=True)]
     left += [str(one.name) for one in engine.volumes.list()]
     assert not [name for name in left if name.startswith(account.name)]
 

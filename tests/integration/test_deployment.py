@@ -47,15 +47,17 @@ def test_up_brings_a_service_that_works(deployment: Deployment) -> None:
 def test_no_secret_is_in_the_state_or_in_what_the_engine_shows(
     deployment: Deployment, engine: docker.DockerClient
 ) -> None:
-    (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"})
+    (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"}, ignore_removed=True)
     printed = database.exec_run(["cat", "/run/secrets/database_password"]).output
     assert isinstance(printed, bytes)
     password = printed.decode()
     assert len(password) == 40
     state = "".join(file.read_text() for file in (deployment.folder / "state").rglob("*.json"))
-    shown = json.dumps([one.attrs for one in engine.containers.list()])
+    shown = json.dumps([one.attrs for one in engine.containers.list(ignore_removed=True)])
     shown += json.dumps([service.attrs for service in engine.services.list()])
-    logs = b"".join(one.logs() for one in engine.containers.list() if deployment.name in str(one.name)).decode()
+    logs = b"".join(
+        one.logs() for one in engine.containers.list(ignore_removed=True) if deployment.name in str(one.name)
+    ).decode()
     for place, text in (("state", state), ("engine", shown), ("logs", logs)):
         assert password not in text, place
 
@@ -73,7 +75,7 @@ def test_a_refresh_finds_nothing_that_drifted(deployment: Deployment) -> None:
 
 
 def running_image(engine: docker.DockerClient, deployment: Deployment) -> set[str]:
-    containers = engine.containers.list(filters={"name": f"{deployment.name}-dev-coordinator"})
+    containers = engine.containers.list(filters={"name": f"{deployment.name}-dev-coordinator"}, ignore_removed=True)
     return {one.attrs["Config"]["Image"] for one in containers}
 
 
@@ -122,13 +124,13 @@ def test_a_killed_database_loses_nothing_that_was_acknowledged(
 ) -> None:
     with Agents(deployment.url, None, 50) as agents:
         agents.await_cycles(50, 60)
-        (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"})
+        (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"}, ignore_removed=True)
         database.kill("SIGKILL")
         begin = time.monotonic()
         again: dict[str, str | list[str] | bool] = {"name": f"{deployment.name}-dev-database", "health": "healthy"}
         wait_until(
             "the swarm does not start PostgreSQL again", 60,
-            lambda: any(one.id != database.id for one in engine.containers.list(filters=again)),
+            lambda: any(one.id != database.id for one in engine.containers.list(filters=again, ignore_removed=True)),
         )  # fmt: skip
         wait_until_ready(deployment.url, 60)
         seconds = time.monotonic() - begin
@@ -149,7 +151,11 @@ def test_the_proxys_own_restart_is_the_one_gap(deployment: Deployment) -> None:
 def test_data_that_is_gone_is_made_anew_with_its_schema(deployment: Deployment, engine: docker.DockerClient) -> None:
     name = f"{deployment.name}-dev-database"
     engine.services.get(name).remove()
-    wait_until("PostgreSQL does not end", 60, lambda: not engine.containers.list(all=True, filters={"name": name}))
+    wait_until(
+        "PostgreSQL does not end",
+        60,
+        lambda: not engine.containers.list(all=True, filters={"name": name}, ignore_removed=True),
+    )
     engine.volumes.get(name).remove()
     deployment.up(refresh=True)
     wait_until_ready(deployment.url)
