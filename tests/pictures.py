@@ -33,7 +33,7 @@ def draw_dashboard(dashboard: Dashboard, ask: Ask, file: Path) -> None:
         left, bottom = place.x / 24, (rows - place.y - place.h) / height
         axes = figure.add_axes((left + 0.045, bottom + 0.6 / height, place.w / 24 - 0.055, (place.h - 1.7) / height))
         axes.set_title(panel.title, loc="left")
-        (_write_number if panel.number else _draw_lines)(axes, panel, ask)
+        _SHAPES[panel.shape](axes, panel, ask)
     figure.savefig(file, dpi=80, metadata={"Software": None})
 
 
@@ -58,6 +58,16 @@ def _write_number(axes: Axes, panel: Panel, ask: Ask) -> None:
     values = [float(series["values"][-1][1]) for expression in panel.queries.values() for series in ask(expression)]
     text = " · ".join(write_value(value, panel.unit) for value in values[:_LINES_MAX])
     axes.text(0.5, 0.45, text, ha="center", va="center", fontsize=18, weight="bold")
+
+
+def _list_alerts(axes: Axes, panel: Panel, ask: Ask) -> None:
+    axes.axis("off")
+    (named,) = panel.queries.items()
+    alerts = sorted(_name(named[0], series["metric"]) for series in ask(named[1]))
+    axes.text(0, 1, "\n".join(f"● {alert}" for alert in alerts[: 2 * _LINES_MAX]), ha="left", va="top", linespacing=1.8)
+
+
+_SHAPES: Final = {"lines": _draw_lines, "number": _write_number, "alerts": _list_alerts}
 
 
 def _name(legend: str, labels: dict[str, str]) -> str:

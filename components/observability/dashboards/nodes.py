@@ -6,7 +6,7 @@ NODES = Dashboard(
     "nodes",
     "Nodes and swarm",
     (
-        Panel("Nodes that tell", "short", {"nodes": 'count(up{job="node"} == 1)'}, number=True),
+        Panel("Nodes that tell", "short", {"nodes": 'count(up{job="node"} == 1)'}, shape="number"),
         Panel("Services that tell", "short", {"{{job}}": "count by (job) (up == 1)"}),
         Panel(
             "Processors in use",

@@ -6,21 +6,22 @@ OVERVIEW = Dashboard(
     "overview",
     "Overview",
     (
-        Panel("Health", "short", {"score": 'max(beamops_health_score{part="all"})'}, "Of 100.", number=True),
-        Panel("Active agents", "short", {"agents": "max(beamops_agent_active_count)"}, number=True),
-        Panel("Ready work", "short", {"items": 'sum(beamops_work_items{status="ready"})'}, number=True),
-        Panel("Coordinators that answer", "short", {"replicas": 'count(up{job="coordinator"} == 1)'}, number=True),
+        Panel("Health", "short", {"score": 'max(beamops_health_score{part="all"})'}, "Of 100.", shape="number"),
+        Panel("Active agents", "short", {"agents": "max(beamops_agent_active_count)"}, shape="number"),
+        Panel("Ready work", "short", {"items": 'sum(beamops_work_items{status="ready"})'}, shape="number"),
+        Panel("Coordinators that answer", "short", {"replicas": 'count(up{job="coordinator"} == 1)'}, shape="number"),
         Panel(
             "Alerts that fire",
             "short",
             {"alerts": 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'},
-            number=True,
+            shape="number",
         ),
         Panel(
             "Which alerts fire",
             "short",
             {"{{alertname}} ({{severity}})": 'ALERTS{alertstate="firing"}'},
             "The watchdog always does; each other one has a page in docs/runbooks.",
+            shape="alerts",
         ),
         Panel(
             "Work an hour",

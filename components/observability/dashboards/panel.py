@@ -7,6 +7,9 @@ from typing import Literal
 Unit = Literal["short", "percentunit", "s", "bytes", "Bps", "reqps", "ops", "currencyUSD"]
 """Grafana's names of units; shares are 0 to 1."""
 
+Shape = Literal["lines", "number", "alerts"]
+"""Lines over time; the last value, large; or the alerts that fire or are about to, as Grafana lists them itself."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -18,8 +21,7 @@ class Panel:
     """Expressions of Prometheus by what their lines are called; `{{label}}` takes a label's value."""
     says: str = ""
     """What to look for, where the title does not say it."""
-    number: bool = False
-    """The last value, large, and not a line over time."""
+    shape: Shape = "lines"
 
 
 @dataclass(frozen=True)

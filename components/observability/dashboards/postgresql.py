@@ -9,7 +9,7 @@ POSTGRESQL = Dashboard(
     "postgresql",
     "PostgreSQL",
     (
-        Panel("Answers", "short", {"up": "max(pg_up)"}, "1, or DatabaseDown.", number=True),
+        Panel("Answers", "short", {"up": "max(pg_up)"}, "1, or DatabaseDown.", shape="number"),
         Panel(
             "Transactions",
             "ops",

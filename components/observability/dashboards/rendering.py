@@ -27,8 +27,17 @@ DASHBOARDS: Final = (
 _SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${source}")
 """Whichever Prometheus is chosen on the page."""
 _WIDTH: Final = 24
-_NUMBER, _LINES = (4, 4), (12, 8)
+_NUMBER, _OTHERS = (4, 4), (12, 8)
 """Width and height of a panel."""
+_ALERT_LIST: Final = {
+    "viewMode": "list",
+    "groupMode": "default",
+    "sortOrder": 3,  # by importance
+    "maxItems": 20,
+    "showInstances": True,
+    "stateFilter": {"firing": True, "pending": True, "error": True, "noData": False, "normal": False},
+}
+"""Grafana's own list, which reads rules from its data sources; the foundation's SDK has no builder for it."""
 
 
 def render_dashboard(described: Dashboard) -> str:
@@ -51,19 +60,21 @@ def place_panels(panels: Sequence[Panel]) -> Iterator[GridPos]:
     """From left to right, and down where the next one has no room or another height."""
     x, y, before = 0, 0, 0
     for panel in panels:
-        width, height = _NUMBER if panel.number else _LINES
+        width, height = _NUMBER if panel.shape == "number" else _OTHERS
         if x + width > _WIDTH or (x and height != before):
             x, y = 0, y + before
         yield GridPos(height, width, x, y)
         x, before = x + width, height
 
 
-def _draw(panel: Panel) -> stat.Panel | timeseries.Panel:
-    drawn: stat.Panel | timeseries.Panel = stat.Panel() if panel.number else timeseries.Panel()
+def _draw(panel: Panel) -> dashboard.Panel | stat.Panel | timeseries.Panel:
+    if panel.shape == "alerts":
+        return dashboard.Panel().type("alertlist").title(panel.title).description(panel.says).options(_ALERT_LIST)
+    drawn: stat.Panel | timeseries.Panel = stat.Panel() if panel.shape == "number" else timeseries.Panel()
     drawn = drawn.title(panel.title).description(panel.says).unit(panel.unit).datasource(_SOURCE)
     for letter, (legend, expression) in zip(ascii_uppercase, panel.queries.items(), strict=False):
         query = prometheus.Dataquery().ref_id(letter).expr(expression).legend_format(legend).datasource(_SOURCE)
         # Exemplars are of histograms: from a latency to a trace that had it.
         lines = query.range().exemplar("_bucket" in expression)
-        drawn = drawn.with_target(query.instant() if panel.number else lines)
+        drawn = drawn.with_target(query.instant() if panel.shape == "number" else lines)
     return drawn

@@ -21,14 +21,14 @@ SERVICE_LEVEL = Dashboard(
             "percentunit",
             {"share": f"1 - {ERRORS}1h"},
             f"{AVAILABILITY:.1%} are promised.",
-            number=True,
+            shape="number",
         ),
         Panel(
             "Error budget left of 30 days, were all like the last six hours",
             "percentunit",
             {"share": f"1 - {ERRORS}6h / {BUDGET}"},
             "Below 0: the promise is broken.",
-            number=True,
+            shape="number",
         ),
         Panel(
             "How fast the budget burns",

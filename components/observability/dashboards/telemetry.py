@@ -6,7 +6,7 @@ TELEMETRY = Dashboard(
     "telemetry",
     "Telemetry",
     (
-        Panel("Collectors that answer", "short", {"collectors": 'count(up{job="collector"} == 1)'}, number=True),
+        Panel("Collectors that answer", "short", {"collectors": 'count(up{job="collector"} == 1)'}, shape="number"),
         Panel(
             "Of what may wait, waits",
             "percentunit",
