@@ -8,7 +8,7 @@ from coordinator import contract
 
 from cli.console import StopError
 from components.colours import PARTS, SWITCH
-from components.engine import find_container, find_services
+from components.engine import find_container, find_services, run_in
 from components.naming import Names
 from components.resources import run_job
 
@@ -63,5 +63,5 @@ def _schema_of(client: docker.DockerClient, service: Any) -> str:
     if container is None:
         return ""
     ask = "from coordinator.schema import required_version; print(required_version())"
-    done = container.exec_run(["python3", "-c", ask])
-    return str(done.output.decode().strip()) if done.exit_code == 0 else ""
+    code, said, _ = run_in(container, ["python3", "-c", ask])
+    return said.decode().strip() if code == 0 else ""

@@ -9,14 +9,10 @@ import docker
 
 from cli.console import StopError
 from components.aws.session import is_session, machine_host
-from components.engine import connect, find_container, find_services
+from components.engine import connect, find_container, find_services, run_in
 from components.naming import INSTANCE_LABEL, Names
 
-_ATTEMPTS: Final = 5
-"""A busy engine now and then loses what a command said."""
 _SECONDS: Final = 20
-_OUT_OF_TIME: Final = (124, 143)
-"""What `timeout` ends with, by the kind of it."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +35,11 @@ class Watchers:
             if container is None:
                 file = f"Pulumi.{self.names.environment}.yaml"
                 raise StopError(f"{service} does not run here; set beamops:{setting} in {file}, or see `make status`")
-            for _ in range(_ATTEMPTS):
-                # Its own -T ends in a segmentation fault in the busybox of Debian.
-                bounded = ["busybox", "timeout", str(_SECONDS)]
-                command = [*bounded, "busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"]
-                done = container.exec_run(command, demux=True)
-                said, complaint = (part or b"" for part in done.output)
-                if said or complaint or done.exit_code in _OUT_OF_TIME:
-                    break
-        if done.exit_code:
+            # Its own -T ends in a segmentation fault in the busybox of Debian.
+            bounded = ["busybox", "timeout", str(_SECONDS)]
+            command = [*bounded, "busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{address}"]
+            code, said, complaint = run_in(container, command)
+        if code:
             reason = complaint.decode(errors="replace").strip()
             if "404" in reason:
                 return None

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ ENGINE_FOLDER: Final = "/var/lib/docker"
 """Where an engine keeps what is its own, if it is not told otherwise."""
 _TIMEOUT_SECONDS: Final = 10
 _TUNNEL_SECONDS: Final = 60
+_ATTEMPTS: Final = 5
+_OUT_OF_TIME: Final = (124, 143)
+"""What `timeout` ends with, by the kind of it."""
 
 
 class EngineError(Exception):
@@ -175,6 +178,19 @@ def find_container(client: docker.DockerClient, service: str) -> Any | None:
     """A running container of that service on this engine, where there is one."""
     label = f"com.docker.swarm.service.name={service}"
     return next(iter(client.containers.list(filters={"label": label, "status": "running"}, ignore_removed=True)), None)
+
+
+def run_in(container: Any, command: Sequence[str], **more: Any) -> tuple[int, bytes, bytes]:
+    """Exit code, output and errors of a command that says something: a busy engine now and then loses what was said.
+
+    It is run again then, so it must be one that may; `more` is for Docker's client.
+    """
+    for _ in range(_ATTEMPTS):
+        done = container.exec_run(list(command), demux=True, **more)
+        said, complaint = (part or b"" for part in done.output)
+        if said or complaint or done.exit_code in _OUT_OF_TIME:
+            break
+    return done.exit_code, said, complaint
 
 
 def has_image(client: docker.DockerClient, reference: str) -> bool:

@@ -26,6 +26,7 @@ from components.engine import EngineError, connect, find_services
 from components.naming import STACK_LABEL
 
 _SETTLED: Final = {"complete", "failed", "rejected", "orphaned", "shutdown", "remove"}
+_ATTEMPTS: Final = 3
 _GATEWAY_LABEL: Final = "beamops.gateway"
 _GATEWAY: Final = "docker_gwbridge"
 """The bridge by which tasks leave the swarm: the engine makes it with the first swarm, and keeps it."""
@@ -132,9 +133,18 @@ class _NodeLabelsProvider(dynamic.ResourceProvider):
                 if add:
                     raise
                 return  # the swarm is gone, and the labels with it
-            spec = node.attrs["Spec"]
-            kept = {key: value for key, value in (spec.get("Labels") or {}).items() if key not in remove}
-            node.update({**spec, "Labels": {**kept, **add}})
+            for attempt in range(_ATTEMPTS):
+                spec = node.attrs["Spec"]
+                kept = {key: value for key, value in (spec.get("Labels") or {}).items() if key not in remove}
+                try:
+                    node.update({**spec, "Labels": {**kept, **add}})
+                except docker.errors.APIError as error:
+                    # A swarm that has just begun writes to its nodes itself.
+                    if attempt + 1 == _ATTEMPTS or "out of sequence" not in str(error):
+                        raise
+                    node.reload()
+                else:
+                    return
 
 
 class NodeLabels(dynamic.Resource, module="docker", name="NodeLabels"):

@@ -44,14 +44,22 @@ class Agents:
     def __post_init__(self) -> None:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._held: dict[str, float] = {}
+        self._asking: Counter[Client] = Counter()
         self._opened: list[Client] = []
         self.use(self.token)
 
     def use(self, token: str | None) -> None:
         """From the next request on, everybody shows this token."""
         self.token = token
-        self._clients = [self.open_client() for _ in range(-(-self.count // _CONNECTIONS))]
-        self._opened += self._clients
+        clients = [self.open_client() for _ in range(-(-self.count // _CONNECTIONS))]
+        with self._lock:
+            self._clients = clients
+        self._opened += clients
+
+    def have_changed(self) -> bool:
+        """Whether no request goes on with a token of before."""
+        with self._lock:
+            return not any(count for client, count in self._asking.items() if client not in self._clients)
 
     def open_client(self) -> Client:
         """One that shows their token."""
@@ -123,11 +131,11 @@ class Agents:
                 self._stop.wait(1)
 
     def _cycle(self, shared: int, agent: str, pause: float) -> None:
-        item = self._timed(lambda: self._clients[shared].submit(Submission(TYPE, agent)))
+        item = self._timed(shared, lambda client: client.submit(Submission(TYPE, agent)))
         self.submitted.add(item.id)
         request = ClaimRequest(agent, type=TYPE, lease_seconds=LEASE_SECONDS)
         begin = time.monotonic()
-        claims = self._timed(lambda: self._clients[shared].claim(request))
+        claims = self._timed(shared, lambda client: client.claim(request))
         self.claim_seconds.append(time.monotonic() - begin)
         for claim in claims:
             mine = claim.item.id
@@ -137,15 +145,20 @@ class Agents:
                 self._held[mine] = time.monotonic() + LEASE_SECONDS
             self._stop.wait(pause)
             token = claim.token
-            self._timed(lambda: self._clients[shared].complete(mine, Completion(token)))  # noqa: B023 - called at once
+            self._timed(shared, lambda client: client.complete(mine, Completion(token)))  # noqa: B023 - called at once
             with self._lock:
                 self._held.pop(mine, None)
                 self.completed[mine] += 1
 
-    def _timed(self, ask: Callable[[], T]) -> T:
+    def _timed(self, shared: int, ask: Callable[[Client], T]) -> T:
         begin = time.monotonic()
-        self.requests += 1
+        with self._lock:
+            client = self._clients[shared]
+            self._asking[client] += 1
+            self.requests += 1
         try:
-            return ask()
+            return ask(client)
         finally:
+            with self._lock:
+                self._asking[client] -= 1
             self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - begin)

@@ -12,6 +12,8 @@ from typing import Self
 
 import httpx
 
+from tests.servers import post
+
 BY_WHAT_WAITS = {"ready_per_replica": 25, "p95_ms": 60_000}
 """Targets of an autoscaler that a busy machine of two cores does not move: an answer may take seconds there, and twenty
 agents at work have up to twenty items ready. A hundred that wait are four replicas' share."""
@@ -21,10 +23,10 @@ agents at work have up to twenty items ready. A hundred that wait are four repli
 def queued(client: httpx.Client, count: int) -> Iterator[None]:
     """So many items are ready and nobody takes them, until the context ends."""
     queue = [{"type": "queue", "title": str(number)} for number in range(count)]
-    items = client.post("/v1/work/batch", json={"items": queue}).raise_for_status().json()["items"]
+    items = post(client, "/v1/work/batch", {"items": queue}).raise_for_status().json()["items"]
     yield
     for item in items:
-        client.post(f"/v1/work/{item['id']}/cancel", json={}).raise_for_status()
+        post(client, f"/v1/work/{item['id']}/cancel", {}).raise_for_status()
 
 
 @dataclass

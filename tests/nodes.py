@@ -104,7 +104,8 @@ class Node:
                 [*command, "bash", "-c", _START, "_", str(self.folder), self.name, HOST, str(SOCKET_GROUP)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        end = time.monotonic() + 30
+        # One that finds no swarm waits twenty seconds for it before it answers.
+        end = time.monotonic() + 120
         while not self.answers():
             assert time.monotonic() < end, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.1)

@@ -1,6 +1,7 @@
 """Coordinators as processes of their own, on loopback."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -8,8 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+
+from tests.waiting import wait_until
 
 
 def free_port() -> int:
@@ -31,6 +35,19 @@ def wait_until_ready(url: str, seconds: float = 30, path: str = "/readyz") -> No
             said = repr(error)
         assert time.monotonic() < end, f"{url} is not ready after {seconds} s: {said}"
         time.sleep(0.05)
+
+
+def post(client: httpx.Client, path: str, content: dict[str, Any]) -> httpx.Response:
+    """As clients do: what no coordinator answered, or whose answer was lost, is asked again."""
+    once = {"Idempotency-Key": secrets.token_hex(8)}
+    answers: list[httpx.Response] = []
+
+    def answered() -> bool:
+        answers.append(client.post(path, json=content, headers=once))
+        return answers[-1].status_code < httpx.codes.BAD_GATEWAY
+
+    wait_until(f"{client.base_url} serves nobody", 60, answered, (httpx.HTTPError,))
+    return answers[-1]
 
 
 def migrate(store: dict[str, str]) -> None:

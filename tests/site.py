@@ -31,7 +31,7 @@ from cli.places import cache_folder
 from components import catalogue
 from components.aws.session import ensure_key
 from components.containers import ROOT, built_reference
-from components.engine import find_container, find_services
+from components.engine import EngineError, find_container, find_services, run_in
 from tests.aws import REGION, SIGNED_IN, ask
 from tests.images import ensure_image
 from tests.nodes import HOST, SCRIPT, Node, Nodes, run
@@ -39,6 +39,8 @@ from tests.servers import free_port
 from tests.waiting import wait_until
 
 MANAGERS, WORKERS = 3, 2
+MEANWHILE = (docker.errors.APIError, EngineError, OSError, AssertionError, httpx.HTTPError)
+"""Managers, sessions and coordinators come and go: what does not answer is asked again."""
 _HEARD_SECONDS = 30
 """Nodes tell every two seconds here; what was not told for so long is over."""
 _SUBJECTS = f"DNS:*.aaaaaaaaaa.{REGION}.rds.amazonaws.com"
@@ -177,9 +179,9 @@ class Site:
     def query(self, expression: str) -> list[Any]:
         """Ask the stack's Prometheus."""
         address = f"http://127.0.0.1:9090/api/v1/query?{urlencode({'query': expression})}"
-        done = self.find("prometheus").exec_run(["busybox", "wget", "-q", "-O", "-", address])
-        assert done.exit_code == 0 and isinstance(done.output, bytes), done.output
-        found: list[Any] = json.loads(done.output)["data"]["result"]
+        code, said, complaint = run_in(self.find("prometheus"), ["busybox", "wget", "-q", "-O", "-", address])
+        assert code == 0, complaint
+        found: list[Any] = json.loads(said)["data"]["result"]
         return found
 
     def tells(self, alarm: dict[str, Any]) -> bool:
@@ -204,7 +206,7 @@ class Site:
             before = service.attrs["Spec"]["Mode"]["Replicated"]["Replicas"]
             service.scale(replicas)
             try:
-                wait_until(f"{part} does not run {replicas} times", 60, lambda: running() == replicas)
+                wait_until(f"{part} does not run {replicas} times", 60, lambda: running() == replicas, MEANWHILE)
                 yield
             finally:
                 service.reload()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -65,7 +66,13 @@ class User:
         self, command: str, stack: str = "dev", aws: str = "account", *arguments: str, **variables: str
     ) -> tuple[int, str]:
         process = self.start(command, stack, aws, *arguments, **variables)
-        output, _ = process.communicate(timeout=400)
+        try:
+            output, _ = process.communicate(timeout=400)
+        except subprocess.TimeoutExpired:
+            # What goes on would hold the stack's lock, and nobody could take it down.
+            os.killpg(process.pid, signal.SIGINT)
+            output, _ = process.communicate(timeout=120)
+            raise AssertionError(f"{command} does not end:\n{output}") from None
         return process.returncode, output
 
     def refused(self, command: str, stack: str = "dev", **variables: str) -> str:

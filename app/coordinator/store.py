@@ -233,6 +233,7 @@ async def _translated() -> AsyncIterator[None]:
         asyncpg.InsufficientResourcesError,
         asyncpg.OperatorInterventionError,
         asyncpg.InvalidCatalogNameError,
+        asyncpg.ObjectNotInPrerequisiteStateError,  # a database that is being restored takes nobody
         asyncpg.ReadOnlySQLTransactionError,
         asyncpg.UndefinedTableError,
     ) as error:

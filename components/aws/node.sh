@@ -14,6 +14,7 @@ KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
 JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
 ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
 QUIET_SECONDS=${BEAMOPS_QUIET_SECONDS:-60}
+SETTLE_SECONDS=300
 PORT=2377
 ALERTS='http://127.0.0.1:9093/api/v2/alerts?active=true&silenced=false&inhibited=false'
 TABLE="$BEAMOPS_STACK-swarm"
@@ -136,11 +137,18 @@ join_at() {
 join() {
   # A swarm that has been released to gives a new node tasks at once.
   pull
-  end=$(($(now) + JOIN_SECONDS))
+  end=$(($(now) + JOIN_SECONDS)) settled=$(($(now) + SETTLE_SECONDS))
   while [ "$(now)" -lt "$end" ]; do
-    if [ "$(state)" = active ]; then
+    there=$(state)
+    if [ "$there" = active ]; then
       say "is in the swarm"
       tell_ready && return 0
+    fi
+    # Who has no engine can begin no swarm. One that started anew looks for the swarm that it is in, which lives again when
+    # most of its managers have come back: who left meanwhile would end it. What it has not found by then is gone.
+    if [ -z "$there" ] || [ "$there" = active ] || { [ "$there" = pending ] && [ "$(now)" -lt "$settled" ]; }; then
+      sleep 1
+      continue
     fi
     token=$(read_parameter "$BEAMOPS_ROLE-token")
     managers=$(read_parameter managers)

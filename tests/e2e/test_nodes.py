@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,6 @@ from tests.aws import REGION, ask
 from tests.nodes import HOST, SCRIPT, Node, Nodes
 from tests.servers import free_port
 
-LEASE_SECONDS = 20
 JOIN_SECONDS = 150
 
 
@@ -29,6 +29,7 @@ class Account:
 
     url: str
     stack: str = field(default_factory=lambda: f"t{secrets.token_hex(3)}")
+    lease_seconds: int = 120
 
     def __post_init__(self) -> None:
         self.dynamodb, self.ec2, self.ssm = (self.client(name) for name in ("dynamodb", "ec2", "ssm"))
@@ -50,7 +51,7 @@ class Account:
     def environment(self, node: Node, role: str) -> dict[str, str]:
         return {
             **node.script_environment(self.url, self.stack, role, self.instances[node.number - 1]),
-            "BEAMOPS_LEASE_SECONDS": str(LEASE_SECONDS),
+            "BEAMOPS_LEASE_SECONDS": str(self.lease_seconds),
             "BEAMOPS_JOIN_SECONDS": str(JOIN_SECONDS),
         }
 
@@ -147,9 +148,29 @@ def test_all_join_in_any_order_and_again_after_a_reboot(account: Account, nodes:
     check_one_swarm(account, nodes, nodes.nodes)
 
 
+def test_a_swarm_outlives_a_failure_of_power(account: Account, nodes: Nodes) -> None:
+    """All its machines come back, and none finds a swarm until most managers have."""
+    wait_all({node.number: begin(account, node, roles(nodes)[node.number]) for node in nodes.nodes})
+    with nodes.nodes[0].client() as client:
+        before = client.info()["Swarm"]["Cluster"]["ID"]
+    for node in nodes.nodes:
+        node.kill()
+    first, *others = nodes.nodes
+    first.start()
+    early = begin(account, first, "manager")
+    with ThreadPoolExecutor() as together:
+        list(together.map(Node.start, others))
+    started = {node.number: begin(account, node, roles(nodes)[node.number]) for node in others}
+    wait_all({first.number: early, **started})
+    check_one_swarm(account, nodes, nodes.nodes)
+    with first.client() as client:
+        assert client.info()["Swarm"]["Cluster"]["ID"] == before, "a node left its swarm, and began another"
+
+
 def test_the_first_manager_killed_in_the_middle_is_succeeded(account: Account, nodes: Nodes) -> None:
     """It has taken the lease, and dies before it has published a token."""
     first = nodes.nodes[0]
+    account.lease_seconds = 20
     starting = begin(account, first, "manager")
     end = time.monotonic() + 60
     while "Item" not in account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}}):
@@ -167,12 +188,13 @@ def test_a_healthy_swarm_keeps_its_lease_and_rotates_its_tokens(account: Account
     first, second = nodes.nodes[:2]
     wait_all({first.number: begin(account, first, "manager")})
     before = account.ssm.get_parameter(Name=f"/{account.stack}/swarm/worker-token")["Parameter"]["Value"]
+    began = time.time()
     wait_all({first.number: begin(account, first, "manager", "keep")})
     key = {"TableName": f"{account.stack}-swarm", "Key": {"name": {"S": "swarm"}}}
     lease = account.dynamodb.get_item(**key)["Item"]
     with first.client() as client:
         assert lease["holder"]["S"] == client.info()["Swarm"]["Cluster"]["ID"]
-    assert int(lease["expires"]["N"]) > time.time()
+    assert int(lease["expires"]["N"]) > began + account.lease_seconds - 1
     after = account.ssm.get_parameter(Name=f"/{account.stack}/swarm/worker-token")["Parameter"]["Value"]
     assert after != before, "the tokens were not rotated"
     wait_all({second.number: begin(account, second, "manager")})

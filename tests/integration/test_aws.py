@@ -19,8 +19,9 @@ import yaml
 
 from cli.toolchain import Toolchain
 from components.containers import ROOT, Source
+from components.engine import run_in
 from tests.aws import ask
-from tests.servers import free_port, wait_until_ready
+from tests.servers import free_port, post, wait_until_ready
 from tests.user import User, copy_checkout
 from tests.waiting import wait_until
 
@@ -202,8 +203,9 @@ def test_a_second_up_changes_nothing_and_the_service_works(account: Account) -> 
     code, token = account.user.run("token", account.stack, "emulated", "ada", "operator")
     assert code == 0, token
     headers = {"Authorization": f"Bearer {token.strip()}"}
-    item = httpx.post(f"{url}/v1/work", json={"type": "x", "title": "x"}, headers=headers).json()
-    (claim,) = httpx.post(f"{url}/v1/claims", json={"agent": "ada"}, headers=headers).json()["claims"]
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+        item = post(client, "/v1/work", {"type": "x", "title": "x"}).json()
+        (claim,) = post(client, "/v1/claims", {"agent": "ada"}).json()["claims"]
     assert claim["item"]["id"] == item["id"], "there is no example work but in dev"
     for wrong, line in (("cbt_mine", "which token? give TOKEN=cbt_"), ("0" * 32, "token_unknown")):
         code, said = account.user.run("revoke", account.stack, "emulated", wrong)
@@ -285,7 +287,7 @@ def test_the_password_of_the_database_is_the_one_in_secrets_manager(
     secret = account.client("secretsmanager").get_secret_value(SecretId=f"{account.name}/database")
     password = json.loads(secret["SecretString"])["password"]
     (database,) = engine.containers.list(filters={"name": f"{account.name}-database"}, ignore_removed=True)
-    assert database.exec_run(["cat", "/run/secrets/database_password"]).output == password.encode()
+    assert run_in(database, ["cat", "/run/secrets/database_password"])[1] == password.encode()
     state = "".join(file.read_text() for file in (account.user.folder / "beamops").rglob("*.json*"))
     assert password not in state
 

@@ -13,7 +13,7 @@ from components.containers import Source
 from tests.integration.test_events import following, take
 from tests.load import Load
 from tests.reliability import keep
-from tests.servers import free_port, wait_until_ready
+from tests.servers import free_port, post, wait_until_ready
 from tests.user import User
 
 
@@ -39,24 +39,30 @@ def deploy(user: User) -> str:
 
 
 def everything(url: str) -> list[dict[str, Any]]:
-    items = httpx.get(f"{url}/v1/work", params={"count": 500}).json()["items"]
+    items = httpx.get(f"{url}/v1/work", params={"count": 500}, timeout=30).json()["items"]
     return sorted(items, key=lambda item: str(item["id"]))
+
+
+def write(url: str, path: str, **content: Any) -> dict[str, Any]:
+    """What is answered; proxies that met a coordinator without its connections look again half a second later."""
+    with httpx.Client(base_url=url, timeout=30) as client:
+        answer: dict[str, Any] = post(client, path, content).json()
+        return answer
 
 
 def test_a_backup_is_restored_into_a_fresh_stack(user: User, tmp_path: Path) -> None:
     url, file = deploy(user), tmp_path / "work.dump"
     for number in range(20):
-        httpx.post(f"{url}/v1/work", json={"type": "keep", "title": str(number)}).raise_for_status()
-    (done, held) = httpx.post(f"{url}/v1/claims", json={"agent": "ada", "type": "keep", "count": 2}).json()["claims"]
-    httpx.post(f"{url}/v1/work/{done['item']['id']}/complete", json={"token": done["token"]}).raise_for_status()
+        write(url, "/v1/work", type="keep", title=str(number))
+    (done, held) = write(url, "/v1/claims", agent="ada", type="keep", count=2)["claims"]
+    write(url, f"/v1/work/{done['item']['id']}/complete", token=done["token"])
     kept = everything(url)
     code, said = user.run("backup", "dev", "account", "--file", str(file))
     assert code == 0 and file.stat().st_mode & 0o077 == 0, said
     # What happens after a backup is not in it, and what was given out after it may not count for anything.
-    later = httpx.post(f"{url}/v1/claims", json={"agent": "bob", "type": "keep", "lease_seconds": 600}).json()
-    stale = later["claims"][0]
-    lock = httpx.post(f"{url}/v1/locks/later", json={"agent": "bob"}).json()
-    (event,) = httpx.get(f"{url}/v1/events", params={"count": 1}).json()["events"]
+    (stale,) = write(url, "/v1/claims", agent="bob", type="keep", lease_seconds=600)["claims"]
+    lock = write(url, "/v1/locks/later", agent="bob")
+    (event,) = httpx.get(f"{url}/v1/events", params={"count": 1}, timeout=30).json()["events"]
     assert user.run("down")[0] == 0
 
     url = deploy(user)
@@ -64,7 +70,7 @@ def test_a_backup_is_restored_into_a_fresh_stack(user: User, tmp_path: Path) -> 
         code, said = user.run("restore", "dev", "account", str(file))
     assert code == 0, said
     keep("a restore into a fresh stack", load.figures)
-    wait_until_ready(url)  # proxies that met a coordinator without its connections look again half a second later
+    wait_until_ready(url)
     assert all(failure.startswith("503 ") for failure in load.failures), load.report()
 
     def told(items: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -74,25 +80,25 @@ def test_a_backup_is_restored_into_a_fresh_stack(user: User, tmp_path: Path) -> 
     assert told([now[item["id"]] for item in kept if item["id"] != held["item"]["id"]]) == told(
         [item for item in kept if item["id"] != held["item"]["id"]]
     )
-    (again,) = httpx.post(f"{url}/v1/claims", json={"agent": "eve", "id": stale["item"]["id"]}).json()["claims"]
+    (again,) = write(url, "/v1/claims", agent="eve", id=stale["item"]["id"])["claims"]
     assert again["token"] > stale["token"]
-    assert httpx.post(f"{url}/v1/locks/later", json={"agent": "eve"}).json()["token"] > lock["token"]
+    assert write(url, "/v1/locks/later", agent="eve")["token"] > lock["token"]
     for old in (held, stale):
-        answer = httpx.post(f"{url}/v1/work/{old['item']['id']}/complete", json={"token": old["token"]})
-        assert answer.json()["code"] == "lease_lost", "a token from before the restore is still good"
-    history = httpx.get(f"{url}/v1/work/{done['item']['id']}/history").json()["events"]
+        answer = write(url, f"/v1/work/{old['item']['id']}/complete", token=old["token"])
+        assert answer["code"] == "lease_lost", "a token from before the restore is still good"
+    history = httpx.get(f"{url}/v1/work/{done['item']['id']}/history", timeout=30).json()["events"]
     assert [one["kind"] for one in history] == ["submitted", "claimed", "completed"]
     asyncio.run(check_stream(url, event["id"]))
     code, said = user.run("restore", "dev", "account", str(file))
     assert code == 0, said
     wait_until_ready(url)
-    (third,) = httpx.post(f"{url}/v1/claims", json={"agent": "eve", "id": stale["item"]["id"]}).json()["claims"]
+    (third,) = write(url, "/v1/claims", agent="eve", id=stale["item"]["id"])["claims"]
     assert third["token"] > again["token"], "the second restore of a backup gives the first one's tokens again"
 
 
 async def check_stream(url: str, before: str) -> None:
     """Whoever followed the old store is told so, and what follows now comes to who follows the new one."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.get(f"{url}/v1/events/stream", headers={"Last-Event-ID": before})
         assert answer.json()["code"] == "event_id_wrong"
         async with following(url) as events:

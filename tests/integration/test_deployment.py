@@ -12,6 +12,7 @@ from pulumi import automation
 
 from cli.toolchain import Toolchain
 from components.containers import Source
+from components.engine import run_in
 from tests.agents import Agents
 from tests.deployment import Deployment, prepare_deployment
 from tests.load import Load
@@ -38,7 +39,7 @@ def test_up_brings_a_service_that_works(deployment: Deployment) -> None:
     result = deployment.up()
     assert result.outputs["url"].value == deployment.url
     wait_until_ready(deployment.url)
-    with httpx.Client(base_url=deployment.url) as client:
+    with httpx.Client(base_url=deployment.url, timeout=30) as client:
         (held,) = client.post("/v1/claims", json={"agent": "ada", "type": "review"}).json()["claims"]
         done = client.post(f"/v1/work/{held['item']['id']}/complete", json={"token": held["token"]})
         assert done.json()["status"] == "completed"
@@ -48,16 +49,14 @@ def test_no_secret_is_in_the_state_or_in_what_the_engine_shows(
     deployment: Deployment, engine: docker.DockerClient
 ) -> None:
     (database,) = engine.containers.list(filters={"name": f"{deployment.name}-dev-database"}, ignore_removed=True)
-    printed = database.exec_run(["cat", "/run/secrets/database_password"]).output
-    assert isinstance(printed, bytes)
+    _, printed, _ = run_in(database, ["cat", "/run/secrets/database_password"])
     password = printed.decode()
     assert len(password) == 40
     state = "".join(file.read_text() for file in (deployment.folder / "state").rglob("*.json"))
     shown = json.dumps([one.attrs for one in engine.containers.list(ignore_removed=True)])
     shown += json.dumps([service.attrs for service in engine.services.list()])
-    logs = b"".join(
-        one.logs() for one in engine.containers.list(ignore_removed=True) if deployment.name in str(one.name)
-    ).decode()
+    running = [one for one in engine.containers.list(ignore_removed=True) if deployment.name in str(one.name)]
+    logs = b"".join(one.logs() for one in running).decode()
     for place, text in (("state", state), ("engine", shown), ("logs", logs)):
         assert password not in text, place
 
@@ -86,8 +85,9 @@ def test_a_new_version_rolls_without_a_failed_request(deployment: Deployment, en
         deployment.up()
     keep("a new version on one machine", load.figures)
     assert load.failures == [], load.report()
-    after = running_image(engine, deployment)
-    assert len(after) == 1 and not after & before
+    # Replicas of before end by themselves, within the time that they have for it.
+    wait_until("both versions run", 60, lambda: len(running_image(engine, deployment)) == 1)
+    assert not running_image(engine, deployment) & before
     assert httpx.get(f"{deployment.url}/schema/openapi.json").json()["info"]["title"].endswith(", next")
 
 
@@ -101,20 +101,20 @@ def test_a_bad_version_is_rolled_back_and_the_old_one_serves_on(
     keep("a bad release that is rolled back", load.figures)
     assert "rollback" in str(refused.value)
     assert load.failures == [], load.report()
-    assert running_image(engine, deployment) == good
+    wait_until("the bad version runs on", 60, lambda: running_image(engine, deployment) == good)
     deployment.edit("app/coordinator/probe.py", '"GET", "/nowhere"', '"GET", LIVE_PATH')
     deployment.up()
-    assert running_image(engine, deployment) == good
+    wait_until("another version runs", 60, lambda: running_image(engine, deployment) == good)
 
 
 def test_a_rotated_password_is_a_new_secret_and_the_old_one_is_gone(
     deployment: Deployment, engine: docker.DockerClient
 ) -> None:
-    counted = len(httpx.get(f"{deployment.url}/v1/work", params={"count": 500}).json()["items"])
+    counted = len(httpx.get(f"{deployment.url}/v1/work", params={"count": 500}, timeout=30).json()["items"])
     deployment.configure(secrets={"database_password_version": 2})
     deployment.up()
     wait_until_ready(deployment.url)
-    assert len(httpx.get(f"{deployment.url}/v1/work", params={"count": 500}).json()["items"]) == counted
+    assert len(httpx.get(f"{deployment.url}/v1/work", params={"count": 500}, timeout=30).json()["items"]) == counted
     (secret,) = names(engine.secrets.list(), deployment.name)
     assert "password-v2" in secret
 

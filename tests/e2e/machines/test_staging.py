@@ -6,6 +6,7 @@ What stands in for AWS is in tests/site.py; the program, the engine, the swarm, 
 import re
 import secrets
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +19,11 @@ from tests.agents import Agents
 from tests.aws import REGION
 from tests.load import BY_WHAT_WAITS, queued
 from tests.reliability import FULL, check_and_keep
-from tests.servers import wait_until_ready
-from tests.site import MANAGERS, WORKERS, Site, on_every_worker
-from tests.waiting import wait_until
+from tests.servers import post, wait_until_ready
+from tests.site import MANAGERS, MEANWHILE, WORKERS, Site, on_every_worker
+from tests.waiting import wait_until as wait_until_true
+
+wait_until = partial(wait_until_true, meanwhile=MEANWHILE)
 
 
 def test_services_go_to_machines_of_the_account(site: Site, token: str) -> None:
@@ -76,6 +79,12 @@ WATCHERS = {
 }  # fmt: skip
 
 
+def at_rest(service: Any) -> bool:
+    """One replica on each worker, and none is on its way."""
+    service.reload()
+    return on_every_worker(service) and SPARE_LABEL not in service.attrs["Spec"]["Labels"]
+
+
 def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
     """Metrics, rules, lines and traces, as on one engine; RDS is measured by a role of its own, over TLS."""
     autoscale = {"maximum": 2 * WORKERS, **BY_WHAT_WAITS}
@@ -85,10 +94,22 @@ def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
         distribution={"coordinator": {"replicas": WORKERS, "autoscale": autoscale}},
     )
     site.call("up")
+    with site.nodes.nodes[0].client() as client:
+        (service,) = find_services(client, f"{site.stack}-coordinator")
+        wait_until("coordinators are not one on each worker, and at rest", 240, partial(at_rest, service))
     answered = f"{sum(WATCHERS.values())} of {sum(WATCHERS.values())} targets answer"
-    wait_until(f"not {answered}", 90, lambda: site.call("alerts").rstrip().endswith(answered))
-    up = {one["metric"]["job"]: int(one["value"][1]) for one in site.query("count by (job) (up == 1)")}
-    assert up == WATCHERS
+    up: dict[str, int] = {}
+
+    def all_answer() -> bool:
+        nonlocal up
+        up = {one["metric"]["job"]: int(one["value"][1]) for one in site.query("count by (job) (up == 1)")}
+        return up == WATCHERS and site.call("alerts").rstrip().endswith(answered)
+
+    try:
+        wait_until(f"not {answered}", 240, all_answer)
+    except AssertionError as error:
+        error.add_note(f"{up} answer, and {WATCHERS} should; `make alerts` says:\n{site.type('alerts').stdout}")
+        raise
     assert [one["value"][1] for one in site.query("max(pg_up)")] == ["1"], "nobody measures RDS"
     with site.nodes.nodes[0].client() as client:
         managers = {str(node.id) for node in client.nodes.list(filters={"role": "manager"})}
@@ -105,12 +126,9 @@ def test_machines_are_watched(site: Site, token: str) -> None:  # noqa: ARG001
 
 def test_what_happens_on_machines_is_one_trace(site: Site, token: str) -> None:
     id_ = secrets.token_hex(16)
-    answer = httpx.post(
-        f"http://{site.workers[0].address}:4000/v1/work",
-        json={"type": "x", "title": "x"},
-        headers={"Authorization": f"Bearer {token}", "traceparent": f"00-{id_}-{secrets.token_hex(8)}-01"},
-    )
-    assert answer.status_code == 201, answer.text
+    headers = {"Authorization": f"Bearer {token}", "traceparent": f"00-{id_}-{secrets.token_hex(8)}-01"}
+    with httpx.Client(base_url=f"http://{site.workers[0].address}:4000", headers=headers, timeout=30) as client:
+        assert post(client, "/v1/work", {"type": "x", "title": "x"}).status_code == 201
 
     def found() -> bool:
         counted = re.search(r"spans: (\d+), log lines: (\d+)", site.type("trace", id_).stdout)
@@ -130,11 +148,7 @@ def test_replicas_follow_the_load_on_machines(site: Site, operator: str) -> None
             tasks = service.tasks({"desired-state": "running"})
             return sum(task["Status"]["State"] == "running" for task in tasks)
 
-        def at_rest() -> bool:
-            service.reload()
-            return on_every_worker(service) and SPARE_LABEL not in service.attrs["Spec"]["Labels"]
-
-        wait_until("coordinators are not one on each worker, and at rest", 180, at_rest)
+        wait_until("coordinators are not one on each worker, and at rest", 240, partial(at_rest, service))
         with (
             Agents(url, operator, 20, cycles_per_second=10) as agents,
             httpx.Client(base_url=url, headers=headers, timeout=30) as asking,
@@ -191,7 +205,7 @@ def test_versions_stand_side_by_side_on_machines(site: Site, operator: str) -> N
         site.call("up")
         # Both may for a second or two, since none stands by before the other serves; and colours that are new come with
         # a new configuration of the proxies, which begin anew one after the other.
-        wait_until(f"not {active} alone serves", 120, lambda: serving() == {active}, (httpx.HTTPError,))  # noqa: B023
+        wait_until(f"not {active} alone serves", 120, lambda: serving() == {active})  # noqa: B023
     with site.nodes.nodes[0].client() as client:
         for part in ("coordinator", "coordinator-green"):
             (service,) = find_services(client, f"{site.stack}-{part}")

@@ -74,7 +74,7 @@ def test_it_gives_up_where_who_was_there_goes_away(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(receiver: Receiver, paused: list[int]) -> None:
-    receiver.answer(Answer(seconds=1), Answer())
-    with Client(receiver.url, timeout_seconds=0.3) as client:
+    receiver.answer(Answer(seconds=3), Answer())
+    with Client(receiver.url, timeout_seconds=1) as client:
         client.release_lock("deploy", Release(1))
     assert paused == [0]

@@ -56,7 +56,7 @@ def test_one_serves_until_the_other_does(store: dict[str, str], sides: dict[str,
             both += set(found.values()) == {200}
             assert time.monotonic() < end, f"{colour} does not serve alone; see its log: {found}"
             time.sleep(0.02)
-        assert both > 10, "the one that served goes on until the proxies have found the other"
+        assert both > 2, "the one that served goes on until the proxies have found the other"
 
 
 def test_a_version_without_a_colour_forgets_what_was_chosen(
