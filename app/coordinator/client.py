@@ -51,9 +51,10 @@ from coordinator.model import (
 
 _T = TypeVar("_T")
 _RETRIES = 3
-_PATIENCE = 5
-"""How often to ask again when somebody is there, and it is not (yet) a coordinator that can answer: a load balancer
-takes ten seconds to see that a node is gone, and until then sends it every second request."""
+_PATIENCE = 6
+"""How often to ask again when somebody is there, and it is not (yet) a coordinator that can answer, which makes about a
+minute: a load balancer takes ten seconds to see that a node is gone, and a swarm half a minute to elect who starts
+what serves (docs/reliability.md)."""
 _ANSWER_SECONDS = 15
 """How long a write may take, beside what a claim chose to wait: what broke off on the way is asked for again."""
 _CONNECT_SECONDS = 5
