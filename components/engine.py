@@ -184,12 +184,17 @@ def run_in(container: Any, command: Sequence[str], **more: Any) -> tuple[int, by
     """Exit code, output and errors of a command that says something: a busy engine now and then loses what was said.
 
     It is run again then, so it must be one that may; `more` is for Docker's client.
+
+    Raises:
+        EngineError: nobody knows how the command ended.
     """
     for _ in range(_ATTEMPTS):
         done = container.exec_run(list(command), demux=True, **more)
         said, complaint = (part or b"" for part in done.output)
         if said or complaint or done.exit_code in _OUT_OF_TIME:
             break
+    if done.exit_code is None:
+        raise EngineError("the engine lost what a command in a container said: run it again")
     return done.exit_code, said, complaint
 
 

@@ -80,7 +80,7 @@ class Agents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        end = time.monotonic() + 120
+        end = time.monotonic() + 180
         for thread in self._threads:
             thread.join(max(0, end - time.monotonic()))
         for client in self._opened:

@@ -145,6 +145,7 @@ class Node:
             "BEAMOPS_MANAGERS": "apart",
             "BEAMOPS_INSTANCE": instance,
             "BEAMOPS_ADDRESS": self.address,
+            "BEAMOPS_NOTE": str(self.folder / "swarm"),
         }
 
     def client(self) -> AbstractContextManager[docker.DockerClient]:

@@ -14,7 +14,10 @@ KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
 JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
 ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
 QUIET_SECONDS=${BEAMOPS_QUIET_SECONDS:-60}
-SETTLE_SECONDS=300
+SETTLE_SECONDS=${BEAMOPS_SETTLE_SECONDS:-300}
+LOOK_SECONDS=60
+# Which swarm this node is in, for when nobody in it can be asked.
+NOTE=${BEAMOPS_NOTE:-/var/lib/beamops-swarm}
 PORT=2377
 ALERTS='http://127.0.0.1:9093/api/v2/alerts?active=true&silenced=false&inhibited=false'
 TABLE="$BEAMOPS_STACK-swarm"
@@ -31,6 +34,7 @@ metadata() {
 INSTANCE=${BEAMOPS_INSTANCE:-$(metadata instance-id)}
 ADDRESS=${BEAMOPS_ADDRESS:-$(metadata local-ipv4)}
 TOLD_IMAGES=
+NEXT_LOOK=0
 NEXT_MOVE=0
 PAUSE=$QUIET_SECONDS
 # The parameter that lists the images which this node needs.
@@ -77,10 +81,20 @@ list_managers() {
   done
 }
 
+# Whoever reads a token finds its swarm's id.
 publish() {
-  write_secret manager-token "$(docker swarm join-token -q manager)" &&
+  write_parameter id "$(swarm_id)" && write_secret manager-token "$(docker swarm join-token -q manager)" &&
     write_secret worker-token "$(docker swarm join-token -q worker)" &&
     write_parameter managers "$(list_managers | tr '\n' ' ')"
+}
+
+# Whether another swarm has been begun in place of this node's. Whoever lost its managers does not hear of it otherwise, and
+# who has its own back after the lease has ended is in the one that has to go.
+superseded() {
+  [ "$(now)" -ge "$NEXT_LOOK" ] || return 1
+  NEXT_LOOK=$(($(now) + LOOK_SECONDS))
+  mine=$(cat "$NOTE" 2>/dev/null) && newest=$(read_parameter id) &&
+    [ -n "$mine" ] && [ -n "$newest" ] && [ "$mine" != "$newest" ]
 }
 
 tell_ready() {
@@ -116,7 +130,7 @@ initialise() {
   # Three heartbeats without a word and a node counts as lost: its replicas run elsewhere after 8 s, and not after 16.
   docker swarm init --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" --dispatcher-heartbeat 2s >/dev/null || return 1
   # Whoever took longer than the lease lasts has been succeeded, and must not publish a second swarm.
-  take_lease "$(swarm_id)" "$INSTANCE" && publish && tell_ready
+  take_lease "$(swarm_id)" "$INSTANCE" && publish && swarm_id >"$NOTE" && tell_ready
 }
 
 # Join at whichever manager answers first.
@@ -125,6 +139,7 @@ join_at() {
     if timeout 20 docker swarm join --token "$1" --advertise-addr "$ADDRESS" --listen-addr "$ADDRESS:$PORT" "$manager" \
       >/dev/null 2>&1; then
       say "joined at $manager"
+      read_parameter id >"$NOTE"
       return 0
     fi
     # A join that was cut off goes on in the background: it must not meet the next one.
@@ -139,14 +154,19 @@ join() {
   pull
   end=$(($(now) + JOIN_SECONDS)) settled=$(($(now) + SETTLE_SECONDS))
   while [ "$(now)" -lt "$end" ]; do
-    there=$(state)
-    if [ "$there" = active ]; then
-      say "is in the swarm"
-      tell_ready && return 0
-    fi
-    # Who has no engine can begin no swarm. One that started anew looks for the swarm that it is in, which lives again when
-    # most of its managers have come back: who left meanwhile would end it. What it has not found by then is gone.
-    if [ -z "$there" ] || [ "$there" = active ] || { [ "$there" = pending ] && [ "$(now)" -lt "$settled" ]; }; then
+    wait=
+    case $(state) in
+      active)
+        tell_ready && say "is in the swarm" && return 0
+        wait=yes
+        ;;
+      # Without its engine it can begin no swarm, and must not hold the lease.
+      '') wait=yes ;;
+      # It started anew, and looks for the swarm that it is in, which lives again when most of its managers have come back:
+      # who left meanwhile would end it. What it has not found by then is gone.
+      pending) [ "$(now)" -ge "$settled" ] || superseded || wait=yes ;;
+    esac
+    if [ -n "$wait" ]; then
       sleep 1
       continue
     fi
@@ -199,20 +219,13 @@ name_keeper() {
 tidy() {
   docker node ls --format '{{.ID}} {{.Status}}' | while read -r node status; do
     [ "$status" = Down ] || continue
-    instance=$(docker node inspect "$node" --format '{{index .Spec.Labels "beamops.instance"}}')
-    if [ -n "$instance" ]; then
-      found=$(aws ec2 describe-instances --instance-ids "$instance" \
-        --query 'Reservations[].Instances[].State.Name' --output text 2>&1)
-    else
-      # Of a join that was cut off: its machine is here by another name, or gone.
-      found=$(aws ec2 describe-instances --filters "Name=tag:beamops:node,Values=$node" \
-        --query 'Reservations[].Instances[].State.Name' --output text) || continue
-      found=${found:-NotFound}
-    fi
-    case $found in
-      *NotFound* | terminated | shutting-down)
+    # One that left and joined anew is here by another name.
+    found=$(aws ec2 describe-instances --filters "Name=tag:beamops:node,Values=$node" \
+      --query 'Reservations[].Instances[].State.Name' --output text) || continue
+    case ${found:-gone} in
+      gone | terminated | shutting-down)
         docker node demote "$node" >/dev/null 2>&1
-        docker node rm --force "$node" >/dev/null && say "forgot ${instance:-$node}, which is gone"
+        docker node rm --force "$node" >/dev/null && say "forgot $node, whose machine is gone"
         ;;
     esac
   done
@@ -330,6 +343,10 @@ rotate() {
 }
 
 keep() {
+  if [ "$(state)" = active ] && superseded; then
+    say "another swarm has been begun in place of this node's, which it leaves"
+    docker swarm leave --force >/dev/null
+  fi
   [ "$(state)" = active ] || join
   pull
   is_manager || return 0

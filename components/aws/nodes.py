@@ -125,7 +125,7 @@ def node_policy(role: Role, names: Names, account: str, region: str, *, lease: s
     # Whoever has a worker can make this stack's alarms go off, and move nobody's number of machines.
     spaces = [alerts_namespace(names), *([NAMESPACE] if role == "manager" else [])]
     permissions: dict[str, list[str]] = {
-        "ssm:GetParameter": [f"{tokens}/{role}-token", f"{tokens}/managers", f"{tokens}/images"],
+        "ssm:GetParameter": [f"{tokens}/{role}-token", *(f"{tokens}/{one}" for one in ("id", "managers", "images"))],
         "kms:Decrypt": [key],
         tagging: [f"arn:aws:ec2:{region}:{account}:instance/*"],
         "ecr:GetAuthorizationToken": ["*"],

@@ -151,10 +151,17 @@ def test_all_join_in_any_order_and_again_after_a_reboot(account: Account, nodes:
 def test_a_swarm_outlives_a_failure_of_power(account: Account, nodes: Nodes) -> None:
     """All its machines come back, and none finds a swarm until most managers have."""
     wait_all({node.number: begin(account, node, roles(nodes)[node.number]) for node in nodes.nodes})
-    with nodes.nodes[0].client() as client:
-        before = client.info()["Swarm"]["Cluster"]["ID"]
+
+    def members() -> set[str]:
+        with nodes.nodes[0].client() as client:
+            return {str(client.info()["Swarm"]["Cluster"]["ID"]), *(str(node.id) for node in client.nodes.list())}
+
+    before = members()
     for node in nodes.nodes:
         node.kill()
+    # It was off for longer than the lease lasts.
+    item = account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}})["Item"]
+    account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item={**item, "expires": {"N": "0"}})
     first, *others = nodes.nodes
     first.start()
     early = begin(account, first, "manager")
@@ -163,8 +170,7 @@ def test_a_swarm_outlives_a_failure_of_power(account: Account, nodes: Nodes) -> 
     started = {node.number: begin(account, node, roles(nodes)[node.number]) for node in others}
     wait_all({first.number: early, **started})
     check_one_swarm(account, nodes, nodes.nodes)
-    with first.client() as client:
-        assert client.info()["Swarm"]["Cluster"]["ID"] == before, "a node left its swarm, and began another"
+    assert members() == before, "a node left its swarm, and joined anew or began another"
 
 
 def test_the_first_manager_killed_in_the_middle_is_succeeded(account: Account, nodes: Nodes) -> None:
@@ -199,6 +205,20 @@ def test_a_healthy_swarm_keeps_its_lease_and_rotates_its_tokens(account: Account
     assert after != before, "the tokens were not rotated"
     wait_all({second.number: begin(account, second, "manager")})
     check_one_swarm(account, nodes, [first, second])
+
+
+def test_a_worker_that_lost_its_managers_for_good_goes_to_the_swarm_that_was_begun(
+    account: Account, nodes: Nodes
+) -> None:
+    first, second, worker = nodes.nodes[0], nodes.nodes[1], nodes.nodes[3]
+    wait_all({first.number: begin(account, first, "manager")})
+    wait_all({worker.number: begin(account, worker, "worker")})
+    first.kill()
+    item = account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}})["Item"]
+    account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item={**item, "expires": {"N": "0"}})
+    wait_all({second.number: begin(account, second, "manager")})
+    wait_all({worker.number: begin(account, worker, "worker", "keep")})
+    check_one_swarm(account, nodes, [second, worker])
 
 
 def test_a_leader_leaves_its_swarm_for_another_one_and_not_because_aws_is_silent(
@@ -291,14 +311,46 @@ def test_the_leader_writes_on_each_node_which_machine_it_is_and_that_a_worker_ke
     assert all(zone.startswith(REGION) for zone in zones)
 
 
-def test_of_twenty_starts_at_once_one_initialises(account: Account, nodes: Nodes, tmp_path: Path) -> None:
-    """The lease alone is raced for: the engine is one that notes what it is told to do."""
-    noted = tmp_path / "noted"
-    engine = tmp_path / "docker"
+def pretend(folder: Path, state: str) -> Path:
+    """Put an engine into a folder that is in that state, and notes what it is told to do; gives its notes."""
+    noted, engine = folder / "noted", folder / "docker"
+    noted.touch()
     engine.write_text(
-        f'#!/bin/sh\necho "$BEAMOPS_INSTANCE $*" >>{noted}\ncase "$*" in *State*) echo inactive ;; *) echo x ;; esac\n'
+        f'#!/bin/sh\necho "$BEAMOPS_INSTANCE $*" >>{noted}\ncase "$*" in *State*) echo {state} ;; *) echo x ;; esac\n'
     )
     engine.chmod(0o755)
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("state", "settle_seconds", "newest", "begins"),
+    [
+        ("", "0", "another", False),
+        ("pending", "300", "mine", False),
+        ("pending", "0", "mine", True),
+        ("pending", "300", "another", True),
+    ],
+    ids=["no engine", "looks for its swarm", "has not found it", "there is another one"],
+)
+def test_who_starts_anew_begins_a_swarm_when_its_own_is_gone(
+    account: Account, nodes: Nodes, tmp_path: Path, state: str, settle_seconds: str, newest: str, begins: bool
+) -> None:
+    noted, note = pretend(tmp_path, state), tmp_path / "note"
+    note.write_text("mine\n")
+    account.ssm.put_parameter(Name=f"/{account.stack}/swarm/id", Type="String", Value=newest)
+    base = account.environment(nodes.nodes[0], "manager")
+    changed = {"BEAMOPS_JOIN_SECONDS": "5", "BEAMOPS_SETTLE_SECONDS": settle_seconds, "BEAMOPS_NOTE": str(note)}
+    path = {"PATH": f"{tmp_path}{os.pathsep}{base['PATH']}"}
+    process = nodes.nodes[0].inside("sh", str(SCRIPT), "join", environment={**base, **changed, **path})
+    said, _ = process.communicate(timeout=60)
+    assert ("swarm init" in noted.read_text()) is begins, said
+    lease = account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}})
+    assert ("Item" in lease) is begins, "who does not begin a swarm holds up who would"
+
+
+def test_of_twenty_starts_at_once_one_initialises(account: Account, nodes: Nodes, tmp_path: Path) -> None:
+    """The lease alone is raced for: the engine is one that notes what it is told to do."""
+    noted = pretend(tmp_path, "inactive")
     node = nodes.nodes[0]
     base = account.environment(node, "manager")
     started = [

@@ -1,6 +1,7 @@
 """One model of what the coordinator promises, both stores: whatever is asked in whatever order, same answers."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -171,7 +172,7 @@ class Machine(RuleBasedStateMachine):
             ),
             "release": lambda transaction: work.release(transaction, Held(identity, Release(token))),
         }
-        together = action in {"renew", "complete"}
+        together, before_ms = action in {"renew", "complete"}, time.time_ns() // 10**6
         answer = self.ask_each(acts[action])[0] if together else self.ask(acts[action])
         if item.status is not Status.CLAIMED or token != item.token:
             assert answer == "lease_lost"
@@ -186,7 +187,8 @@ class Machine(RuleBasedStateMachine):
             again = action == "fail" and item.attempt < item.max_attempts
             item.status, item.agent, item.later = Status.READY if again else Status.FAILED, None, again
             # A second is soon over, on a busy machine before the next rule asks.
-            self.sql(f"UPDATE work_item SET ready_at = ready_at + 250000 WHERE id = '{identity}' AND status = 'ready'")
+            waits = f"id = '{identity}' AND status = 'ready' AND ready_at >= {before_ms + 1000}"
+            self.sql(f"UPDATE work_item SET ready_at = ready_at + 250000 WHERE {waits}")
 
     @precondition(lambda self: self.items)
     @rule(data=st.data())

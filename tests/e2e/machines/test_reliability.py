@@ -170,7 +170,7 @@ def test_rotation_of_tokens(site: Site, url: str) -> None:
         old = make_token(client, names, "old", "operator")
         with at_work(url, old) as agents:
             agents.use(make_token(client, names, "new", "operator"))
-            wait_until_true("requests with the old token go on", 60, agents.have_changed)
+            wait_until_true("requests with the old token go on", 120, agents.have_changed)
             revoke_token(client, names, old)
     check_and_keep("rotation of tokens", agents)
 
