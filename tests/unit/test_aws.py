@@ -359,7 +359,7 @@ def test_a_node_may_do_what_its_script_does_and_no_more(role: Any) -> None:
     assert ("ssm:PutParameter" in actions) == (role == "manager")
     readable = [one["Resource"] for one in statements(document) if "ssm:GetParameter" in one["Action"]]
     read = {arn.rpartition("/")[2] for arns in readable for arn in arns}
-    assert read == ({"*"} if role == "manager" else {"worker-token", "managers", "images"})
+    assert read == ({"*"} if role == "manager" else {"worker-token", "id", "managers", "images"})
 
 
 def test_a_managers_policy_is_what_the_script_calls() -> None:
