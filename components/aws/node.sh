@@ -9,7 +9,9 @@
 # the node or the swarm alone; or `serve`), AWS_DEFAULT_REGION; `install` also BEAMOPS_SOCKET_GROUP, the number of the group that may use the engine's socket.
 set -u
 
-LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-60}
+# Longer than a swarm is without a leader (half a minute was seen) and that one takes to come round: whoever takes the lease
+# over begins another swarm, and this one ends.
+LEASE_SECONDS=${BEAMOPS_LEASE_SECONDS:-180}
 KEEP_SECONDS=${BEAMOPS_KEEP_SECONDS:-15}
 JOIN_SECONDS=${BEAMOPS_JOIN_SECONDS:-900}
 ROTATE_SECONDS=${BEAMOPS_ROTATE_SECONDS:-86400}
