@@ -345,11 +345,13 @@ rotate() {
 }
 
 keep() {
-  if [ "$(state)" = active ] && superseded; then
+  if [ "$(state)" != active ]; then
+    join
+  elif superseded; then
     say "another swarm has been begun in place of this node's, which it leaves"
     docker swarm leave --force >/dev/null
+    join
   fi
-  [ "$(state)" = active ] || join
   pull
   is_manager || return 0
   # A manager without its quorum lists nothing: it does not keep a dead swarm's lease alive.

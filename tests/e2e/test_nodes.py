@@ -55,6 +55,18 @@ class Account:
             "BEAMOPS_JOIN_SECONDS": str(JOIN_SECONDS),
         }
 
+    @property
+    def lease(self) -> dict[str, Any] | None:
+        """Who holds it and until when, where anybody does."""
+        found = self.dynamodb.get_item(TableName=f"{self.stack}-swarm", Key={"name": {"S": "swarm"}})
+        item: dict[str, Any] | None = found.get("Item")
+        return item
+
+    def change_lease(self, **changed: dict[str, str]) -> None:
+        """As if somebody had changed it."""
+        item = {"name": {"S": "swarm"}, **(self.lease or {}), **changed}
+        self.dynamodb.put_item(TableName=f"{self.stack}-swarm", Item=item)
+
     def ready(self) -> set[str]:
         """Instances whose tag says that they are in the swarm."""
         found = self.ec2.describe_tags(Filters=[{"Name": "key", "Values": ["beamops:swarm"]}])["Tags"]
@@ -160,8 +172,7 @@ def test_a_swarm_outlives_a_failure_of_power(account: Account, nodes: Nodes) -> 
     for node in nodes.nodes:
         node.kill()
     # It was off for longer than the lease lasts.
-    item = account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}})["Item"]
-    account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item={**item, "expires": {"N": "0"}})
+    account.change_lease(expires={"N": "0"})
     first, *others = nodes.nodes
     first.start()
     early = begin(account, first, "manager")
@@ -179,7 +190,7 @@ def test_the_first_manager_killed_in_the_middle_is_succeeded(account: Account, n
     account.lease_seconds = 20
     starting = begin(account, first, "manager")
     end = time.monotonic() + 60
-    while "Item" not in account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}}):
+    while account.lease is None:
         assert time.monotonic() < end, "the lease was not taken"
         time.sleep(0.05)
     os.killpg(starting.pid, signal.SIGKILL)
@@ -196,8 +207,8 @@ def test_a_healthy_swarm_keeps_its_lease_and_rotates_its_tokens(account: Account
     before = account.ssm.get_parameter(Name=f"/{account.stack}/swarm/worker-token")["Parameter"]["Value"]
     began = time.time()
     wait_all({first.number: begin(account, first, "manager", "keep")})
-    key = {"TableName": f"{account.stack}-swarm", "Key": {"name": {"S": "swarm"}}}
-    lease = account.dynamodb.get_item(**key)["Item"]
+    lease = account.lease
+    assert lease is not None
     with first.client() as client:
         assert lease["holder"]["S"] == client.info()["Swarm"]["Cluster"]["ID"]
     assert int(lease["expires"]["N"]) > began + account.lease_seconds - 1
@@ -214,8 +225,7 @@ def test_a_worker_that_lost_its_managers_for_good_goes_to_the_swarm_that_was_beg
     wait_all({first.number: begin(account, first, "manager")})
     wait_all({worker.number: begin(account, worker, "worker")})
     first.kill()
-    item = account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}})["Item"]
-    account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item={**item, "expires": {"N": "0"}})
+    account.change_lease(expires={"N": "0"})
     wait_all({second.number: begin(account, second, "manager")})
     wait_all({worker.number: begin(account, worker, "worker", "keep")})
     check_one_swarm(account, nodes, [second, worker])
@@ -238,8 +248,7 @@ def test_a_leader_leaves_its_swarm_for_another_one_and_not_because_aws_is_silent
 
     said, state = keep(AWS_ENDPOINT_URL=f"http://{HOST}:9", AWS_MAX_ATTEMPTS="1")
     assert state == "active" and "cannot ask for the lease" in said, said
-    item = {"name": {"S": "swarm"}, "holder": {"S": "another"}, "expires": {"N": str(int(time.time()) + 600)}}
-    account.dynamodb.put_item(TableName=f"{account.stack}-swarm", Item=item)
+    account.change_lease(holder={"S": "another"}, expires={"N": str(int(time.time()) + 600)})
     said, state = keep()
     assert state == "inactive" and "another swarm holds the lease" in said, said
 
@@ -344,8 +353,7 @@ def test_who_starts_anew_begins_a_swarm_when_its_own_is_gone(
     process = nodes.nodes[0].inside("sh", str(SCRIPT), "join", environment={**base, **changed, **path})
     said, _ = process.communicate(timeout=60)
     assert ("swarm init" in noted.read_text()) is begins, said
-    lease = account.dynamodb.get_item(TableName=f"{account.stack}-swarm", Key={"name": {"S": "swarm"}})
-    assert ("Item" in lease) is begins, "who does not begin a swarm holds up who would"
+    assert (account.lease is not None) is begins, "who does not begin a swarm holds up who would"
 
 
 def test_of_twenty_starts_at_once_one_initialises(account: Account, nodes: Nodes, tmp_path: Path) -> None:

@@ -172,7 +172,8 @@ class Machine(RuleBasedStateMachine):
             ),
             "release": lambda transaction: work.release(transaction, Held(identity, Release(token))),
         }
-        together, before_ms = action in {"renew", "complete"}, time.time_ns() // 10**6
+        together = action in {"renew", "complete"}
+        before_ms = time.time_ns() // 10**6
         answer = self.ask_each(acts[action])[0] if together else self.ask(acts[action])
         if item.status is not Status.CLAIMED or token != item.token:
             assert answer == "lease_lost"
@@ -186,9 +187,10 @@ class Machine(RuleBasedStateMachine):
         elif action != "renew":
             again = action == "fail" and item.attempt < item.max_attempts
             item.status, item.agent, item.later = Status.READY if again else Status.FAILED, None, again
-            # A second is soon over, on a busy machine before the next rule asks.
-            waits = f"id = '{identity}' AND status = 'ready' AND ready_at >= {before_ms + 1000}"
-            self.sql(f"UPDATE work_item SET ready_at = ready_at + 250000 WHERE {waits}")
+            if again:
+                # A second is soon over, on a busy machine before the next rule asks.
+                waits = f"id = '{identity}' AND ready_at >= {before_ms + 1000}"
+                self.sql(f"UPDATE work_item SET ready_at = ready_at + 250000 WHERE {waits}")
 
     @precondition(lambda self: self.items)
     @rule(data=st.data())
